@@ -1,0 +1,40 @@
+package io.github.sparkrlhf.reward;
+
+import java.nio.file.Path;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+
+/**
+ * A function from (prompt, response) to a scalar reward, higher for what people prefer. PPO,
+ * scoring, calibration and evaluation see this interface and nothing else.
+ */
+public interface RewardModel {
+  /** The column with the prompt, a string. */
+  String PROMPT = "prompt";
+
+  /** The column with the response, a string. */
+  String RESPONSE = "response";
+
+  /** The column that {@link #score} adds, a double. */
+  String SCORE = "score";
+
+  /** The name of the kind, such as {@code bradley-terry} or {@code transformer}. */
+  String kind();
+
+  /**
+   * Scores rows in bulk.
+   *
+   * @param rows any columns, among them {@link #PROMPT} and {@link #RESPONSE}, not null; without a
+   *     column {@link #SCORE}
+   * @return the same rows in any order, with the column {@link #SCORE} added; the scores do not
+   *     depend on partitioning, row order or the number of executors
+   */
+  Dataset<Row> score(Dataset<Row> rows);
+
+  /**
+   * Writes the model to a directory that does not exist yet: JSON and safetensors only.
+   *
+   * @throws io.github.sparkrlhf.spark.JobFailure if the directory cannot be written
+   */
+  void save(Path directory);
+}

@@ -13,6 +13,7 @@ import java.nio.FloatBuffer;
  * constants. Masks and positions are built from lengths, never from token ids.
  */
 final class AttentionContext {
+  private static final int HEAD_AXIS = 3;
   // Large enough that exp() gives exactly 0 and small enough that sums stay finite.
   private static final float MASKED = -1e9f;
 
@@ -94,12 +95,12 @@ final class AttentionContext {
    * @param heads {@code [batch, heads, time, head size]}
    */
   NDArray rotate(NDArray heads) {
-    NDList halves = heads.split(2, -1);
+    NDList halves = heads.split(2, HEAD_AXIS);
     NDArray first = halves.get(0);
     NDArray second = halves.get(1);
     NDArray rotatedFirst = first.mul(cosine).sub(second.mul(sine));
     NDArray rotatedSecond = second.mul(cosine).add(first.mul(sine));
-    return rotatedFirst.concat(rotatedSecond, -1);
+    return rotatedFirst.concat(rotatedSecond, HEAD_AXIS);
   }
 
   /** Additive mask {@code [batch or 1, 1, 1, time, keys]}. */

@@ -103,8 +103,8 @@ final class DecoderLayer extends AbstractBlock {
     key = positions.rotate(key);
     if (cache != null) {
       cache.append(key, value);
-      key = cache.keys();
-      value = cache.values();
+      key = cache.keys(normed.getManager());
+      value = cache.values(normed.getManager());
     }
     long keys = key.getShape().get(2);
     // The query heads of a group share their key head: fold them into the time axis instead of

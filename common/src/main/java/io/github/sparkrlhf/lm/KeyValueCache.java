@@ -56,16 +56,19 @@ final class KeyValueCache {
       used = end;
     }
 
-    NDArray keys() {
-      return filled(keys);
+    /** The keys so far, as a view that belongs to the given manager. */
+    NDArray keys(NDManager manager) {
+      return filled(manager, keys);
     }
 
-    NDArray values() {
-      return filled(values);
+    /** The values so far, as a view that belongs to the given manager. */
+    NDArray values(NDManager manager) {
+      return filled(manager, values);
     }
 
-    private NDArray filled(NDArray array) {
-      return array.get(new NDIndex().addAllDim().addAllDim().addSliceDim(0, used).addAllDim());
+    private NDArray filled(NDManager manager, NDArray array) {
+      return array.get(
+          manager, new NDIndex().addAllDim().addAllDim().addSliceDim(0, used).addAllDim());
     }
 
     private void keep(NDArray rows) {
@@ -75,12 +78,15 @@ final class KeyValueCache {
 
     private static NDArray select(NDArray array, NDArray rows) {
       Shape shape = array.getShape();
-      NDArray flat = array.reshape(shape.get(0), -1);
-      NDArray kept =
-          Rows.select(flat, rows)
-              .reshape(rows.getShape().get(0), shape.get(1), shape.get(2), shape.get(3));
-      array.close();
-      return kept;
+      NDManager owner = array.getManager();
+      try (NDArray flat = array.reshape(shape.get(0), -1)) {
+        NDArray kept =
+            Rows.select(flat, rows)
+                .reshape(rows.getShape().get(0), shape.get(1), shape.get(2), shape.get(3));
+        kept.attach(owner);
+        array.close();
+        return kept;
+      }
     }
   }
 }

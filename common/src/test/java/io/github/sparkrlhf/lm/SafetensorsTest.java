@@ -15,6 +15,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -39,8 +40,7 @@ class SafetensorsTest {
       assertThat(file.tensors()).hasSize(21);
       assertThat(file.tensors().get(0).name()).isEqualTo("lm_head.weight");
       assertThat(file.tensors().get(0).shape()).containsExactly(97, 32);
-      assertThat(values(file, "lm_head.weight"))
-          .startsWith(0.24845433235168457f, 0.08321460336446762f, 0.3360286355018616f);
+      assertThat(values(file, "lm_head.weight")).startsWith(0.24845433f, 0.0832146f, 0.33602864f);
     }
     try (Safetensors gradients = Safetensors.open(GOLDEN.resolve("llama/grads.safetensors"))) {
       double squares = 0;
@@ -134,8 +134,7 @@ class SafetensorsTest {
     short[] bits = {0x3C00, (short) 0xC000, 0x7BFF, 0x0001, (short) 0x8000, 0x7C00, 0x3555};
     try (Safetensors file = Safetensors.open(shorts("F16", bits))) {
       assertThat(values(file, "w"))
-          .containsExactly(
-              1f, -2f, 65504f, 0x1p-24f, -0f, Float.POSITIVE_INFINITY, 0.333251953125f);
+          .containsExactly(1f, -2f, 65504f, 0x1p-24f, -0f, Float.POSITIVE_INFINITY, 0x1.554p-2f);
     }
     assertThat(Safetensors.halfToFloat((short) 0x7E00)).isNaN();
     // The largest subnormal and the smallest normal number are neighbours.
@@ -333,7 +332,7 @@ class SafetensorsTest {
     Path path = file(entry("w", dtype, "[" + bits.length + "]", 0, 2L * bits.length), 0);
     ByteBuffer data = ByteBuffer.allocate(2 * bits.length).order(ByteOrder.LITTLE_ENDIAN);
     data.asShortBuffer().put(bits);
-    Files.write(path, data.array(), java.nio.file.StandardOpenOption.APPEND);
+    Files.write(path, data.array(), StandardOpenOption.APPEND);
     return path;
   }
 

@@ -1,0 +1,107 @@
+package io.github.sparkrlhf.lm;
+
+import io.github.sparkrlhf.spark.JobFailure;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.DigestInputStream;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/** Writes model directories atomically, and tells one's content from another's. */
+public final class ModelDirectories {
+  private ModelDirectories() {}
+
+  /** Writes the files of a model into an empty directory. */
+  public interface Writer {
+    /**
+     * Writes the files.
+     *
+     * @param directory exists and is empty
+     * @throws IOException if a file cannot be written
+     */
+    void write(Path directory) throws IOException;
+  }
+
+  /**
+   * Lets the writer fill a directory beside the target and renames it into place.
+   *
+   * @param directory must not exist yet
+   * @throws JobFailure if it exists or cannot be written; nothing is left behind
+   */
+  public static void publish(Path directory, Writer writer) {
+    Path target = directory.toAbsolutePath();
+    requireFree(target);
+    Path beside =
+        target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID() + ".tmp");
+    try {
+      Files.createDirectories(beside);
+      writer.write(beside);
+      Files.move(beside, target, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      throw JobFailure.failure("Cannot write model " + directory + ": " + e, e);
+    } finally {
+      deleteTree(beside);
+    }
+  }
+
+  /**
+   * Checks that a model can be written there, before hours are spent on it.
+   *
+   * @throws JobFailure if something stands there already
+   */
+  public static void requireFree(Path directory) {
+    if (Files.exists(directory)) {
+      throw JobFailure.usage(
+          "Cannot write model " + directory + ": it exists already; remove it or choose another");
+    }
+  }
+
+  /**
+   * The SHA-256 over names and contents of the files of a directory.
+   *
+   * @throws JobFailure if it is no directory or a file cannot be read
+   */
+  public static String digest(Path directory) {
+    if (!Files.isDirectory(directory)) {
+      throw JobFailure.usage("Cannot read model " + directory + ": there is no such directory");
+    }
+    try (Stream<Path> children = Files.list(directory)) {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      List<Path> files = children.filter(Files::isRegularFile).sorted().toList();
+      for (Path file : files) {
+        digest.update(
+            file.getFileName().toString().getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        try (InputStream in = new DigestInputStream(Files.newInputStream(file), digest)) {
+          in.transferTo(java.io.OutputStream.nullOutputStream());
+        }
+      }
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (IOException e) {
+      throw JobFailure.failure("Cannot read model " + directory + ": " + e, e);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("SHA-256 is part of every Java platform", e);
+    }
+  }
+
+  /** Deletes a directory and all below it; nothing if it does not exist. */
+  public static void deleteTree(Path directory) {
+    if (!Files.exists(directory)) {
+      return;
+    }
+    try (Stream<Path> paths = Files.walk(directory)) {
+      for (Path path : paths.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(path);
+      }
+    } catch (IOException e) {
+      throw JobFailure.failure("Cannot delete " + directory + ": " + e, e);
+    }
+  }
+}

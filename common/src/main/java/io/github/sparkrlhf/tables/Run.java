@@ -1,0 +1,116 @@
+package io.github.sparkrlhf.tables;
+
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
+
+import java.sql.Timestamp;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.catalyst.analysis.NoSuchTableException;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * One run of a job: writes its rows to tables and, at the very end, makes them all visible.
+ *
+ * <p>Each write is one atomic commit that replaces what the run wrote to that table before. Until
+ * {@link #complete} the rows are invisible, so a run that fails leaves nothing to see.
+ */
+public final class Run {
+  private final Tables tables;
+  private final String job;
+  private final String id;
+  private final String configurationJson;
+  private final boolean complete;
+  private final Instant startedAt = Instant.now();
+
+  Run(Tables tables, String job, String id, String configurationJson, boolean complete) {
+    this.tables = tables;
+    this.job = job;
+    this.id = id;
+    this.configurationJson = configurationJson;
+    this.complete = complete;
+  }
+
+  /** The id that all rows of the run carry. */
+  public String id() {
+    return id;
+  }
+
+  /** Whether the run was already complete when it began: then there is nothing to do. */
+  public boolean isComplete() {
+    return complete;
+  }
+
+  /**
+   * Replaces the run's rows in a table by these, in one atomic commit.
+   *
+   * @param rows with exactly the columns of the table but {@code run_id}, in any order
+   * @return how many rows were written
+   */
+  public long write(Table table, Dataset<Row> rows) {
+    requireColumns(table, rows);
+    Column[] columns =
+        Arrays.stream(table.schema().fieldNames())
+            .map(name -> name.equals(Table.RUN_ID) ? lit(id).as(name) : rows.col(name))
+            .toArray(Column[]::new);
+    tables.createIfMissing(table);
+    try {
+      rows.select(columns).writeTo(tables.fullName(table)).overwrite(col(Table.RUN_ID).equalTo(id));
+    } catch (NoSuchTableException e) {
+      throw new IllegalStateException("Table " + table.tableName() + " was dropped meanwhile", e);
+    }
+    return rows(table).count();
+  }
+
+  /** What this run has written to a table so far, without {@code run_id}. */
+  public Dataset<Row> rows(Table table) {
+    return tables.written(table, id);
+  }
+
+  /**
+   * Makes everything the run wrote visible. It is the last thing a run does.
+   *
+   * @param summary what a person wants to know about the run, stored as JSON
+   */
+  public void complete(Map<String, Object> summary) {
+    StructField[] fields = Table.RUNS.schema().fields();
+    StructType schema = new StructType(Arrays.copyOfRange(fields, 1, fields.length));
+    Row row =
+        RowFactory.create(
+            job,
+            "complete",
+            configurationJson,
+            Json.sorted(summary),
+            Timestamp.from(startedAt),
+            Timestamp.from(Instant.now()),
+            version());
+    write(Table.RUNS, tables.spark().createDataFrame(List.of(row), schema));
+    tables.registerViews();
+  }
+
+  private static String version() {
+    String version = Run.class.getPackage().getImplementationVersion();
+    return version == null ? "development" : version;
+  }
+
+  private static void requireColumns(Table table, Dataset<Row> rows) {
+    Set<String> expected = Set.of(table.schema().fieldNames());
+    List<String> given = List.of(rows.columns());
+    boolean same =
+        given.size() + 1 == expected.size()
+            && expected.containsAll(given)
+            && !given.contains(Table.RUN_ID);
+    if (!same) {
+      throw new IllegalArgumentException(
+          "Table " + table.tableName() + " has other columns than " + given);
+    }
+  }
+}

@@ -1,0 +1,66 @@
+package io.github.sparkrlhf.tables;
+
+import java.util.Locale;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+
+/** The tables of the suite. The first column of each is the run that wrote the row. */
+public enum Table {
+  /** One row per complete run; a run's rows elsewhere are visible because it stands here. */
+  RUNS(
+      """
+      job STRING, status STRING, configuration STRING, summary STRING,
+      started_at TIMESTAMP, completed_at TIMESTAMP, version STRING"""),
+  /** One row per vote: somebody compared two responses to a prompt. */
+  COMPARISONS(
+      """
+      feedback_id STRING, pair_id STRING, prompt STRING, response_a STRING, response_b STRING,
+      choice STRING, margin DOUBLE, annotator_id STRING, created_at TIMESTAMP, group_key STRING,
+      source STRING, split STRING"""),
+  /** One row per distinct unordered pair of responses to a prompt. */
+  PAIRS(
+      """
+      pair_id STRING, prompt STRING, chosen STRING, rejected STRING, probability DOUBLE, votes INT,
+      ties INT, margin DOUBLE, group_key STRING, source STRING, split STRING"""),
+  /** One row per row of feedback that could not be used, with the reason. */
+  QUARANTINE("source STRING, feedback_id STRING, reason STRING, detail STRING, row STRING"),
+  /** Measurements of reward models. */
+  REWARD_METRICS(
+      """
+      model STRING, kind STRING, split STRING, metric STRING, value DOUBLE, low DOUBLE,
+      high DOUBLE, n BIGINT"""),
+  /** Rewards of responses. */
+  SCORES("row_id STRING, prompt STRING, response STRING, score DOUBLE, model STRING"),
+  /** What PPO sampled and learned from, one row per response. */
+  ROLLOUTS(
+      """
+      iteration INT, rollout_id STRING, prompt_id STRING, sample INT, prompt STRING,
+      response STRING, prompt_tokens ARRAY<INT>, response_tokens ARRAY<INT>, stopped BOOLEAN,
+      sampler_logprobs ARRAY<FLOAT>, logprobs ARRAY<FLOAT>, ref_logprobs ARRAY<FLOAT>,
+      `values` ARRAY<FLOAT>, rewards ARRAY<FLOAT>, advantages ARRAY<FLOAT>, returns ARRAY<FLOAT>,
+      score DOUBLE, kl DOUBLE"""),
+  /** One row per PPO iteration and metric. */
+  PPO_METRICS("iteration INT, metric STRING, value DOUBLE"),
+  /** One row per fine-tuning step and metric. */
+  SFT_METRICS("step INT, epoch INT, metric STRING, value DOUBLE");
+
+  /** The column that names the run, first in every table. */
+  public static final String RUN_ID = "run_id";
+
+  private final StructType schema;
+
+  Table(String columns) {
+    StructType run = new StructType().add(RUN_ID, DataTypes.StringType);
+    this.schema = run.merge(StructType.fromDDL(columns), true);
+  }
+
+  /** The name in the catalog and, as a view of complete runs, in SQL. */
+  public String tableName() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+
+  /** All columns in their order, {@code run_id} first. */
+  public StructType schema() {
+    return schema;
+  }
+}

@@ -1,0 +1,250 @@
+package io.github.sparkrlhf.tables;
+
+import static org.apache.spark.sql.functions.col;
+
+import io.github.sparkrlhf.spark.Failures;
+import io.github.sparkrlhf.spark.JobFailure;
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * The tables in their catalog, seen from one session. Only rows of complete runs are read here:
+ * those whose run stands in {@code runs}.
+ */
+public final class Tables {
+  private static final String COMPLETE = "complete";
+
+  private final SparkSession spark;
+  private final String catalog;
+  private final String database;
+
+  private Tables(SparkSession spark, String catalog, String database) {
+    this.spark = spark;
+    this.catalog = catalog;
+    this.database = database;
+  }
+
+  /**
+   * Opens the tables, creates their namespace, and makes it the session's current one, so that a
+   * bare table name means a table here.
+   *
+   * @throws JobFailure if the warehouse cannot be opened
+   */
+  public static Tables open(SparkSession spark, String catalog, String database) {
+    Tables tables = new Tables(spark, catalog, database);
+    try {
+      spark.sql("CREATE NAMESPACE IF NOT EXISTS " + quoted(catalog) + "." + quoted(database));
+      spark.sql("USE " + quoted(catalog) + "." + quoted(database));
+    } catch (RuntimeException e) {
+      throw tables.notWritable(e);
+    }
+    return tables;
+  }
+
+  /**
+   * The rows of one complete run, without {@code run_id}.
+   *
+   * @throws JobFailure if the run is not complete
+   */
+  public Dataset<Row> rows(Table table, String runId) {
+    if (!isComplete(runId)) {
+      throw JobFailure.usage(unresolved(table, "run '" + runId + "' is not complete"));
+    }
+    return written(table, runId);
+  }
+
+  /**
+   * The run to read a table from: the given one if it is complete, else the only complete run that
+   * wrote the table. It is never "the latest": what a job reads must not depend on when it runs.
+   *
+   * @param runId the run that the user named, or null
+   * @throws JobFailure if that run is not complete, or if none or several wrote the table
+   */
+  public String resolveRun(Table table, String runId) {
+    if (runId != null) {
+      if (!isComplete(runId)) {
+        throw JobFailure.usage(unresolved(table, "run '" + runId + "' is not complete"));
+      }
+      return runId;
+    }
+    List<String> candidates = runsOf(table);
+    if (candidates.size() != 1) {
+      String why = candidates.isEmpty() ? "no complete run wrote it" : "name one of its runs";
+      throw JobFailure.usage(unresolved(table, why));
+    }
+    return candidates.get(0);
+  }
+
+  /** The configuration of a complete run as JSON; empty if there is no such run. */
+  public Optional<String> configurationOf(String runId) {
+    if (!exists(Table.RUNS)) {
+      return Optional.empty();
+    }
+    return spark
+        .table(fullName(Table.RUNS))
+        .where(col(Table.RUN_ID).equalTo(runId).and(col("status").equalTo(COMPLETE)))
+        .select("configuration")
+        .as(Encoders.STRING())
+        .collectAsList()
+        .stream()
+        .findFirst();
+  }
+
+  /**
+   * Begins a run, or finds it complete. What an earlier attempt left behind is invisible and is
+   * replaced as this one writes.
+   *
+   * @param configurationJson everything that decides the run's result
+   * @throws JobFailure if a run of this id is complete with another configuration, or if the
+   *     warehouse is not writable
+   */
+  public Run begin(String job, String runId, String configurationJson) {
+    Optional<String> before = configurationOf(runId);
+    if (before.isPresent() && !before.get().equals(configurationJson)) {
+      throw JobFailure.usage(
+          "Cannot run "
+              + job
+              + ": run '"
+              + runId
+              + "' is complete with another configuration: "
+              + before.get());
+    }
+    if (before.isEmpty()) {
+      probeWarehouse();
+    }
+    return new Run(this, job, runId, configurationJson, before.isPresent());
+  }
+
+  /** Registers a temporary view for each table by its bare name: the rows of complete runs only. */
+  public void registerViews() {
+    boolean anyRun = exists(Table.RUNS);
+    for (Table table : Table.values()) {
+      if (anyRun && exists(table)) {
+        spark.sql(
+            "CREATE OR REPLACE TEMPORARY VIEW "
+                + quoted(table.tableName())
+                + " AS SELECT * FROM "
+                + fullName(table)
+                + " WHERE run_id IN (SELECT run_id FROM "
+                + fullName(Table.RUNS)
+                + " WHERE status = '"
+                + COMPLETE
+                + "')");
+      } else {
+        spark.createDataFrame(List.of(), table.schema()).createOrReplaceTempView(table.tableName());
+      }
+    }
+  }
+
+  SparkSession spark() {
+    return spark;
+  }
+
+  /** What a run has written so far, complete or not, without {@code run_id}. */
+  Dataset<Row> written(Table table, String runId) {
+    Dataset<Row> all =
+        exists(table)
+            ? spark.table(fullName(table))
+            : spark.createDataFrame(List.of(), table.schema());
+    return all.where(col(Table.RUN_ID).equalTo(runId)).drop(Table.RUN_ID);
+  }
+
+  void createIfMissing(Table table) {
+    if (exists(table)) {
+      return;
+    }
+    // All rows of a write belong to one run: to distribute them by run would give one task all.
+    spark.sql(
+        "CREATE TABLE IF NOT EXISTS "
+            + fullName(table)
+            + " ("
+            + table.schema().toDDL()
+            + ") USING iceberg PARTITIONED BY ("
+            + Table.RUN_ID
+            + ") TBLPROPERTIES ('write.distribution-mode'='none',"
+            + " 'write.spark.fanout.enabled'='true',"
+            + " 'write.metadata.delete-after-commit.enabled'='true',"
+            + " 'write.metadata.previous-versions-max'='20')");
+  }
+
+  String fullName(Table table) {
+    return quoted(catalog) + "." + quoted(database) + "." + quoted(table.tableName());
+  }
+
+  private boolean isComplete(String runId) {
+    return configurationOf(runId).isPresent();
+  }
+
+  private boolean exists(Table table) {
+    return spark.catalog().tableExists(fullName(table));
+  }
+
+  private List<String> runsOf(Table table) {
+    if (!exists(table) || !exists(Table.RUNS)) {
+      return List.of();
+    }
+    Dataset<Row> complete =
+        spark.table(fullName(Table.RUNS)).where(col("status").equalTo(COMPLETE));
+    return spark
+        .table(fullName(table))
+        .select(Table.RUN_ID)
+        .distinct()
+        .join(complete.select(Table.RUN_ID), Table.RUN_ID)
+        .sort(Table.RUN_ID)
+        .as(Encoders.STRING())
+        .collectAsList();
+  }
+
+  private String unresolved(Table table, String why) {
+    return "Cannot read table '"
+        + table.tableName()
+        + "': "
+        + why
+        + "; complete runs that wrote it: "
+        + (runsOf(table).isEmpty() ? "none" : String.join(", ", runsOf(table)));
+  }
+
+  /** Finds out before the work, not after it, that its result could not be stored. */
+  private void probeWarehouse() {
+    Optional<String> warehouse = warehouse();
+    if (warehouse.isEmpty()) {
+      return;
+    }
+    Path probe = new Path(warehouse.get(), ".writable-" + UUID.randomUUID());
+    try {
+      FileSystem files = probe.getFileSystem(spark.sessionState().newHadoopConf());
+      files.create(probe).close();
+      files.delete(probe, false);
+    } catch (IOException e) {
+      throw notWritable(e);
+    }
+  }
+
+  private Optional<String> warehouse() {
+    String prefix = "spark.sql.catalog." + catalog;
+    return spark.conf().get(prefix + ".type", "").equals("hadoop")
+        ? Optional.of(spark.conf().get(prefix + ".warehouse"))
+        : Optional.empty();
+  }
+
+  private JobFailure notWritable(Exception cause) {
+    return JobFailure.failure(
+        "Cannot write to the warehouse "
+            + warehouse().orElse("of catalog '" + catalog + "'")
+            + ": "
+            + Failures.rootMessage(cause),
+        cause);
+  }
+
+  private static String quoted(String identifier) {
+    return "`" + identifier.replace("`", "``") + "`";
+  }
+}

@@ -1,0 +1,17 @@
+package io.github.sparkrlhf.jobs;
+
+import io.github.sparkrlhf.tables.Run;
+import io.github.sparkrlhf.tables.Tables;
+import java.io.PrintStream;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * What a job works with.
+ *
+ * @param spark the session
+ * @param tables the tables it reads
+ * @param run the run it writes under; null while the inputs are fingerprinted, because the run's id
+ *     depends on them
+ * @param out where it tells what it did, one line per step
+ */
+public record JobContext(SparkSession spark, Tables tables, Run run, PrintStream out) {}

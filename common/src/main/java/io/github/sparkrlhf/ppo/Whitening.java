@@ -57,7 +57,18 @@ public final class Whitening {
    * @return [rows][tokens], 0 beyond the lengths
    */
   public static float[][] whiten(float[][] values, int[] lengths) {
-    Moments moments = Moments.of(values, lengths);
+    return whiten(values, lengths, Moments.of(values, lengths));
+  }
+
+  /**
+   * {@link #whiten(float[][], int[])} for some rows of a batch, with the moments of all of it.
+   *
+   * @param values [rows][tokens]
+   * @param lengths the number of valid tokens, [rows]
+   * @param moments of the whole batch
+   * @return [rows][tokens], 0 beyond the lengths
+   */
+  public static float[][] whiten(float[][] values, int[] lengths, Moments moments) {
     return transform(values, lengths, moments, 0);
   }
 

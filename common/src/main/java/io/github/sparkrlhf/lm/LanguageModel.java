@@ -117,11 +117,7 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
   }
 
   private void writeWeights(Path file) {
-    List<Safetensors.Tensor> tensors = new ArrayList<>();
-    for (ParameterLayout.Parameter parameter : config.layout().parameters()) {
-      tensors.add(new Safetensors.Tensor(parameter.name(), parameter.shape(), "F32"));
-    }
-    Safetensors.write(file, tensors, weights, Map.of("format", "pt"));
+    Safetensors.write(file, config.layout().tensors(""), weights, Map.of("format", "pt"));
   }
 
   /** The same tokenizer and configuration with other weights. */

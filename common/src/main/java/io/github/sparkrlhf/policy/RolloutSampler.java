@@ -61,7 +61,7 @@ public final class RolloutSampler {
    *
    * @param weights a flat array that holds the policy from index 0 on; not kept
    * @param iteration part of the key of every random number
-   * @return sorted by id
+   * @return sorted by prompt id and sample
    */
   public List<Rollout> sample(
       float[] weights, List<Prompt> prompts, int samplesPerPrompt, int iteration) {
@@ -80,7 +80,10 @@ public final class RolloutSampler {
                           .flatMap(
                               asks -> rollouts(shape, broadcast.value(), sampler, asks).iterator())
                           .collect())
-                  .stream().sorted(Comparator.comparing(Rollout::id)).toList());
+                  .stream()
+                      .sorted(
+                          Comparator.comparing(Rollout::promptId).thenComparing(Rollout::sample))
+                      .toList());
     } finally {
       broadcast.destroy();
     }

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.sparkrlhf.spark.JobFailure;
-import io.github.sparkrlhf.spark.LocalSpark;
+import io.github.sparkrlhf.spark.SparkTestSession;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -156,6 +156,6 @@ class TokenizerTest {
   private static TokenizerFile train(List<String> texts, int partitions) {
     return new BpeTrainer(320)
         .train(
-            LocalSpark.session().createDataset(texts, Encoders.STRING()).repartition(partitions));
+            SparkTestSession.get().createDataset(texts, Encoders.STRING()).repartition(partitions));
   }
 }

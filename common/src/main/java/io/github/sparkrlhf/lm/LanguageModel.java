@@ -1,8 +1,7 @@
 package io.github.sparkrlhf.lm;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.github.sparkrlhf.spark.JobFailure;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,11 +22,6 @@ import java.util.Set;
 public record LanguageModel(TransformerConfig config, float[] weights, TokenizerFile tokenizer) {
   private static final String CONFIG = "config.json";
   private static final String WEIGHTS = "model.safetensors";
-  private static final String PROVENANCE = "rlhf.json";
-  private static final ObjectMapper JSON =
-      new ObjectMapper()
-          .enable(SerializationFeature.INDENT_OUTPUT)
-          .enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS);
 
   /**
    * Reads a model directory.
@@ -96,24 +90,26 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
   }
 
   /**
-   * Writes the model beside its place and renames it into it, so that a directory of that name is
-   * always complete.
+   * Writes the model to a directory that does not exist yet, all or nothing.
    *
-   * @param directory must not exist yet
    * @param provenance what {@code rlhf.json} says: parent model, inputs, configuration, metrics
    * @throws JobFailure if the directory exists or cannot be written
    */
   public void save(Path directory, Map<String, Object> provenance) {
-    ModelDirectories.publish(
-        directory,
-        beside -> {
-          Files.writeString(
-              beside.resolve(CONFIG),
-              config.toJson(tokenizer.bosId(), tokenizer.eosId(), tokenizer.padId()));
-          writeWeights(beside.resolve(WEIGHTS));
-          tokenizer.save(beside);
-          Files.writeString(beside.resolve(PROVENANCE), JSON.writeValueAsString(provenance) + "\n");
-        });
+    ModelDirectories.publish(directory, provenance, this::writeFiles);
+  }
+
+  /**
+   * Writes the model's files into an existing directory.
+   *
+   * @throws IOException if a file cannot be written
+   */
+  public void writeFiles(Path directory) throws IOException {
+    Files.writeString(
+        directory.resolve(CONFIG),
+        config.toJson(tokenizer.bosId(), tokenizer.eosId(), tokenizer.padId()));
+    writeWeights(directory.resolve(WEIGHTS));
+    tokenizer.save(directory);
   }
 
   private void writeWeights(Path file) {
@@ -123,14 +119,5 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
   /** The same tokenizer and configuration with other weights. */
   public LanguageModel withWeights(float[] newWeights) {
     return new LanguageModel(config, newWeights, tokenizer);
-  }
-
-  /**
-   * The SHA-256 of a model directory's files, for provenance and run ids.
-   *
-   * @throws JobFailure if a file cannot be read
-   */
-  public static String digest(Path directory) {
-    return ModelDirectories.digest(directory);
   }
 }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -12,7 +13,6 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
-import java.util.function.Consumer;
 
 /** Reward models in directories: {@code reward.json} says of which kind they are. */
 public final class RewardModels {
@@ -27,16 +27,26 @@ public final class RewardModels {
 
   /** What reads each kind, given the directory and its description. */
   private static final Map<String, BiFunction<Path, JsonNode, RewardModel>> LOADERS =
-      new TreeMap<>(Map.of(BradleyTerryModel.KIND, BradleyTerryModel::load));
+      new TreeMap<>(
+          Map.of(
+              BradleyTerryModel.KIND,
+              BradleyTerryModel::load,
+              TransformerRewardModel.KIND,
+              (directory, description) -> TransformerRewardModel.load(directory)));
 
   private RewardModels() {}
 
   /**
-   * Reads a reward model of any kind.
+   * Reads a reward model of any kind; a Hugging Face directory without our description is a
+   * transformer.
    *
    * @throws JobFailure if the directory holds none, or one of an unknown kind or format
    */
   public static RewardModel load(Path directory) {
+    boolean foreign = !Files.exists(directory.resolve(DESCRIPTION));
+    if (foreign && Files.exists(directory.resolve("config.json"))) {
+      return TransformerRewardModel.load(directory);
+    }
     JsonNode description = description(directory);
     String kind = description.path("kind").asText();
     BiFunction<Path, JsonNode, RewardModel> loader = LOADERS.get(kind);
@@ -61,20 +71,21 @@ public final class RewardModels {
   /**
    * Writes a model directory that does not exist yet.
    *
-   * @param weights writes the weights to the file that it is given
+   * @param files writes the model's other files into the directory that it is given
    */
-  static void write(Path directory, ObjectNode description, Consumer<Path> weights) {
-    try {
-      if (directory.toAbsolutePath().getParent() != null) {
-        Files.createDirectories(directory.toAbsolutePath().getParent());
-      }
-      Files.createDirectory(directory);
-      weights.accept(directory.resolve(WEIGHTS));
-      // Last: a directory without a description is not a reward model.
-      Files.writeString(directory.resolve(DESCRIPTION), JSON.writeValueAsString(description));
-    } catch (IOException e) {
-      throw JobFailure.failure("Cannot write reward model to %s: %s".formatted(directory, e), e);
-    }
+  static void write(
+      Path directory,
+      Map<String, Object> provenance,
+      ObjectNode description,
+      ModelDirectories.Writer files) {
+    ModelDirectories.publish(
+        directory,
+        provenance,
+        beside -> {
+          files.write(beside);
+          Files.writeString(
+              beside.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
+        });
   }
 
   private static JsonNode description(Path directory) {

@@ -8,6 +8,7 @@ import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.spark.JobFailure;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -38,7 +39,6 @@ public final class TransformerRewardModel implements RewardModel {
   private static final int MOST_PARTITIONS = 1024;
 
   private final LanguageModel model;
-  private final Map<String, Object> provenance;
   private Broadcast<Shipped> broadcast;
 
   /** What every executor needs. */
@@ -49,11 +49,9 @@ public final class TransformerRewardModel implements RewardModel {
    * A reward model.
    *
    * @param model with a classification head
-   * @param provenance what {@code rlhf.json} will say of it when it is saved
    */
-  public TransformerRewardModel(LanguageModel model, Map<String, Object> provenance) {
+  public TransformerRewardModel(LanguageModel model) {
     this.model = model;
-    this.provenance = provenance;
   }
 
   /** The transformer, with its weights and its tokenizer. */
@@ -96,8 +94,22 @@ public final class TransformerRewardModel implements RewardModel {
   }
 
   @Override
-  public void save(Path directory) {
-    model.save(directory, provenance);
+  public void save(Path directory, Map<String, Object> provenance) {
+    RewardModels.write(directory, provenance, RewardModels.header(KIND), model::writeFiles);
+  }
+
+  /**
+   * Reads a directory of a model with a classification head.
+   *
+   * @throws JobFailure if the model has another head
+   */
+  static TransformerRewardModel load(Path directory) {
+    LanguageModel model = LanguageModel.load(directory);
+    if (model.config().head() != TransformerConfig.Head.SEQUENCE_CLASSIFICATION) {
+      throw JobFailure.usage(
+          "Cannot read reward model in " + directory + ": it is a language model without score");
+    }
+    return new TransformerRewardModel(model);
   }
 
   /** Scores rows as they are asked for, a batch of distinct texts at a time. */

@@ -1,0 +1,143 @@
+package io.github.sparkrlhf.lm;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import io.github.sparkrlhf.spark.JobFailure;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Text to token ids and back. Text stays text: no text, whatever it spells, is encoded to a special
+ * token; the caller puts those where they belong. Safe for use by many threads.
+ */
+public final class Tokenizer {
+  /** One per content and JVM, never closed: they hold native memory and live as long as the JVM. */
+  private static final Map<TokenizerFile, Tokenizer> CACHE = new ConcurrentHashMap<>();
+
+  /** The library's defaults add special tokens and cut at 512 tokens. */
+  private static final Map<String, String> OPTIONS =
+      Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false");
+
+  private static final char REPLACEMENT = '\uFFFD';
+
+  private final TokenizerFile file;
+  private final int vocabularySize;
+  private final Set<Integer> specialIds;
+  private final HuggingFaceTokenizer encoder;
+  private final HuggingFaceTokenizer decoder;
+  private final int[] promptEnd;
+
+  private Tokenizer(TokenizerFile file) {
+    this.file = file;
+    TokenizerJson json = TokenizerJson.parse(file.json(), "tokenizer.json");
+    this.vocabularySize = json.size();
+    Set<Integer> roles = new HashSet<>(Arrays.asList(file.bosId(), file.eosId(), file.padId()));
+    this.specialIds = new HashSet<>(json.specialIds());
+    this.specialIds.addAll(roles);
+    this.encoder = open(json.withoutControlTokens(roles));
+    this.decoder = open(file.json());
+    this.promptEnd = encode("\n");
+  }
+
+  /**
+   * The tokenizer of the file, one per content and JVM.
+   *
+   * @throws JobFailure if the content is not a tokenizer
+   */
+  public static Tokenizer of(TokenizerFile file) {
+    return CACHE.computeIfAbsent(file, Tokenizer::new);
+  }
+
+  /**
+   * Encodes a text in full, without special tokens. A surrogate without its partner, which no
+   * encoding of Unicode can express, becomes U+FFFD.
+   */
+  public int[] encode(String text) {
+    long[] ids = encoder.encode(wellFormed(text), false, false).getIds();
+    int[] tokens = new int[ids.length];
+    for (int i = 0; i < ids.length; i++) {
+      tokens[i] = Math.toIntExact(ids[i]);
+    }
+    return tokens;
+  }
+
+  /** Decodes token ids to text; special tokens are skipped, broken UTF-8 becomes U+FFFD. */
+  public String decode(int[] ids) {
+    long[] text =
+        Arrays.stream(ids).filter(id -> !specialIds.contains(id)).asLongStream().toArray();
+    return text.length == 0 ? "" : decoder.decode(text, true);
+  }
+
+  /**
+   * Encodes a prompt in the plain template: the begin token, the prompt, a line feed. The response
+   * follows directly.
+   */
+  public int[] encodePrompt(String prompt) {
+    int[] tokens = encode(prompt);
+    int[] ids = new int[1 + tokens.length + promptEnd.length];
+    ids[0] = file.bosId();
+    System.arraycopy(tokens, 0, ids, 1, tokens.length);
+    System.arraycopy(promptEnd, 0, ids, 1 + tokens.length, promptEnd.length);
+    return ids;
+  }
+
+  /** Encodes a response in the plain template: the response, the end token. */
+  public int[] encodeResponse(String response) {
+    int[] tokens = encode(response);
+    int[] ids = Arrays.copyOf(tokens, tokens.length + 1);
+    ids[tokens.length] = file.eosId();
+    return ids;
+  }
+
+  /** One more than the largest token id. */
+  public int vocabularySize() {
+    return vocabularySize;
+  }
+
+  /** The id of the token that begins a text. */
+  public int bosId() {
+    return file.bosId();
+  }
+
+  /** The id of the token that ends a response. */
+  public int eosId() {
+    return file.eosId();
+  }
+
+  /** The id of the token that fills up a batch. */
+  public int padId() {
+    return file.padId();
+  }
+
+  private static HuggingFaceTokenizer open(String json) {
+    try {
+      return HuggingFaceTokenizer.newInstance(
+          new ByteArrayInputStream(json.getBytes(StandardCharsets.UTF_8)), OPTIONS);
+    } catch (IOException | RuntimeException e) {
+      throw JobFailure.failure("Cannot read tokenizer.json: " + e.getMessage(), e);
+    }
+  }
+
+  private static String wellFormed(String text) {
+    StringBuilder repaired = null;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      boolean paired =
+          Character.isHighSurrogate(c)
+              && i + 1 < text.length()
+              && Character.isLowSurrogate(text.charAt(i + 1));
+      if (paired) {
+        i++;
+      } else if (Character.isSurrogate(c)) {
+        repaired = repaired == null ? new StringBuilder(text) : repaired;
+        repaired.setCharAt(i, REPLACEMENT);
+      }
+    }
+    return repaired == null ? text : repaired.toString();
+  }
+}

@@ -1,0 +1,118 @@
+package io.github.sparkrlhf.lm;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.nn.AbstractBlock;
+import ai.djl.nn.Parameter;
+import ai.djl.nn.core.Linear;
+import ai.djl.training.ParameterStore;
+import ai.djl.util.PairList;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A decoder-only transformer of the Llama family as a DJL block.
+ *
+ * <p>Input: token ids, int64 {@code [batch, time]}, right-padded. Output: logits {@code [batch,
+ * time, vocabulary]}, or scores {@code [batch, time, 1]} with a classification head.
+ */
+public final class Transformer extends AbstractBlock {
+  private final TransformerConfig config;
+  private final List<DecoderLayer> layers = new ArrayList<>();
+  private final Map<String, Parameter> byName = new LinkedHashMap<>();
+
+  /** A transformer without weights; {@link Replica} gives it some. */
+  public Transformer(TransformerConfig config) {
+    this.config = config;
+    for (int i = 0; i < config.layers(); i++) {
+      DecoderLayer layer = addChildBlock("layers." + i, new DecoderLayer(config));
+      layers.add(layer);
+      String prefix = ParameterLayout.layerPrefix(i);
+      layer.byName().forEach((name, parameter) -> byName.put(prefix + name, parameter));
+    }
+    for (ParameterLayout.Parameter parameter : config.layout().parameters()) {
+      if (!byName.containsKey(parameter.name())) {
+        byName.put(
+            parameter.name(),
+            addParameter(
+                Parameter.builder()
+                    .setName(parameter.name())
+                    .setType(Parameter.Type.WEIGHT)
+                    .build()));
+      }
+    }
+  }
+
+  /** The configuration it was built from. */
+  public TransformerConfig config() {
+    return config;
+  }
+
+  /** The parameter under Hugging Face's name. */
+  Parameter parameter(String name) {
+    return byName.get(name);
+  }
+
+  /**
+   * Hidden states after the last norm, of right-padded rows.
+   *
+   * @param ids int64 {@code [batch, time]}
+   * @return {@code [batch, time, hidden]}
+   */
+  public NDArray hidden(ParameterStore store, NDArray ids, boolean training) {
+    AttentionContext positions =
+        AttentionContext.causal(ids.getManager(), config, ids.getShape().get(1));
+    return hidden(store, ids, positions, null, training);
+  }
+
+  NDArray hidden(
+      ParameterStore store,
+      NDArray ids,
+      AttentionContext positions,
+      KeyValueCache cache,
+      boolean training) {
+    NDArray hidden = Rows.select(value(store, "model.embed_tokens.weight", ids, training), ids);
+    for (int i = 0; i < layers.size(); i++) {
+      KeyValueCache.Layer layerCache = cache == null ? null : cache.layer(i);
+      hidden = layers.get(i).apply(store, hidden, positions, layerCache, training);
+    }
+    return RmsNorm.apply(
+        hidden, value(store, "model.norm.weight", ids, training), positions.normEpsilon());
+  }
+
+  /**
+   * The head on hidden states.
+   *
+   * @param hidden {@code [..., hidden]}
+   * @return logits {@code [..., vocabulary]}, or scores {@code [..., 1]} with a classification head
+   */
+  public NDArray head(ParameterStore store, NDArray hidden, boolean training) {
+    String name;
+    if (config.head() == TransformerConfig.Head.SEQUENCE_CLASSIFICATION) {
+      name = "score.weight";
+    } else {
+      name = config.tiedEmbeddings() ? "model.embed_tokens.weight" : "lm_head.weight";
+    }
+    return Linear.linear(hidden, value(store, name, hidden, training)).singletonOrThrow();
+  }
+
+  private NDArray value(ParameterStore store, String name, NDArray like, boolean training) {
+    return store.getValue(byName.get(name), like.getDevice(), training);
+  }
+
+  @Override
+  protected NDList forwardInternal(
+      ParameterStore store, NDList inputs, boolean training, PairList<String, Object> params) {
+    NDArray hidden = hidden(store, inputs.singletonOrThrow(), training);
+    return new NDList(head(store, hidden, training));
+  }
+
+  @Override
+  public Shape[] getOutputShapes(Shape[] inputShapes) {
+    boolean scores = config.head() == TransformerConfig.Head.SEQUENCE_CLASSIFICATION;
+    return new Shape[] {inputShapes[0].add(scores ? 1 : config.vocabularySize())};
+  }
+}

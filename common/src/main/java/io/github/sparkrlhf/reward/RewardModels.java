@@ -1,0 +1,106 @@
+package io.github.sparkrlhf.reward;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.sparkrlhf.lm.ModelDirectories;
+import io.github.sparkrlhf.spark.JobFailure;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.BiFunction;
+
+/** Reward models in directories: {@code reward.json} says of which kind they are. */
+public final class RewardModels {
+  /** The file that names the kind and holds its settings. */
+  public static final String DESCRIPTION = "reward.json";
+
+  static final String WEIGHTS = "model.safetensors";
+
+  private static final int FORMAT = 1;
+  private static final ObjectMapper JSON =
+      new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+  /** What reads each kind, given the directory and its description. */
+  private static final Map<String, BiFunction<Path, JsonNode, RewardModel>> LOADERS =
+      new TreeMap<>(
+          Map.of(
+              BradleyTerryModel.KIND,
+              BradleyTerryModel::load,
+              TransformerRewardModel.KIND,
+              (directory, description) -> TransformerRewardModel.load(directory)));
+
+  private RewardModels() {}
+
+  /**
+   * Reads a reward model of any kind; a Hugging Face directory without our description is a
+   * transformer.
+   *
+   * @throws JobFailure if the directory holds none, or one of an unknown kind or format
+   */
+  public static RewardModel load(Path directory) {
+    boolean foreign = !Files.exists(directory.resolve(DESCRIPTION));
+    if (foreign && Files.exists(directory.resolve("config.json"))) {
+      return TransformerRewardModel.load(directory);
+    }
+    JsonNode description = description(directory);
+    String kind = description.path("kind").asText();
+    BiFunction<Path, JsonNode, RewardModel> loader = LOADERS.get(kind);
+    if (loader == null) {
+      throw JobFailure.failure(
+          "Cannot read reward model in %s: its kind '%s' is none of %s"
+              .formatted(directory, kind, LOADERS.keySet()));
+    }
+    if (description.path("format").asInt() != FORMAT) {
+      throw JobFailure.failure(
+          "Cannot read reward model in %s: its format is %s and this version reads %d"
+              .formatted(directory, description.path("format"), FORMAT));
+    }
+    return loader.apply(directory, description);
+  }
+
+  /** A description that names the kind; the kind adds its settings. */
+  static ObjectNode header(String kind) {
+    return JSON.createObjectNode().put("kind", kind).put("format", FORMAT);
+  }
+
+  /**
+   * Writes a model directory that does not exist yet.
+   *
+   * @param files writes the model's other files into the directory that it is given
+   */
+  static void write(
+      Path directory,
+      Map<String, Object> provenance,
+      ObjectNode description,
+      ModelDirectories.Writer files) {
+    ModelDirectories.publish(
+        directory,
+        provenance,
+        beside -> {
+          files.write(beside);
+          Files.writeString(
+              beside.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
+        });
+  }
+
+  private static JsonNode description(Path directory) {
+    Path file = directory.resolve(DESCRIPTION);
+    if (!Files.isRegularFile(file)) {
+      throw JobFailure.failure(
+          "Cannot read reward model in %s: there is no %s".formatted(directory, DESCRIPTION));
+    }
+    try {
+      return JSON.readTree(Files.readString(file));
+    } catch (JsonProcessingException e) {
+      throw JobFailure.failure(
+          "Cannot read %s: it is not JSON (%s)".formatted(file, e.getOriginalMessage()), e);
+    } catch (IOException e) {
+      throw JobFailure.failure("Cannot read %s: %s".formatted(file, e), e);
+    }
+  }
+}

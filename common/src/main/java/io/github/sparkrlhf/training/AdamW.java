@@ -1,0 +1,157 @@
+package io.github.sparkrlhf.training;
+
+import java.util.List;
+
+/**
+ * Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2) over one flat array,
+ * as {@code torch.optim.AdamW} computes it:
+ *
+ * <pre>
+ * w ← w·(1 − η·λ)
+ * m ← m + (1 − β₁)·(g − m)
+ * v ← β₂·v + (1 − β₂)·g²
+ * w ← w − η/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
+ * </pre>
+ *
+ * <p>Each element is computed in double precision and rounded once to float, in plain loops: the
+ * same bits on every machine. The moments are exposed so that a checkpoint can hold them.
+ */
+public final class AdamW {
+  /**
+   * A range of the flat array with settings of its own.
+   *
+   * @param offset the first element
+   * @param length the number of elements
+   * @param learningRateScale what the step's learning rate is multiplied with; 0 freezes the range
+   *     but for its moments
+   * @param decay whether weight decay applies; customarily not to biases and norms
+   */
+  public record Segment(int offset, int length, double learningRateScale, boolean decay) {}
+
+  /**
+   * The constants of the optimiser.
+   *
+   * @param beta1 decay of the first moment, in [0, 1)
+   * @param beta2 decay of the second moment, in [0, 1)
+   * @param epsilon added to the root of the second moment; PPO customarily takes 1e-5
+   * @param weightDecay λ, relative to the learning rate
+   */
+  public record Settings(double beta1, double beta2, double epsilon, double weightDecay) {
+    /** Checks the ranges; NaN is out of every range. */
+    public Settings {
+      require(beta1 >= 0 && beta1 < 1, "beta1", beta1);
+      require(beta2 >= 0 && beta2 < 1, "beta2", beta2);
+      require(epsilon > 0, "epsilon", epsilon);
+      require(weightDecay >= 0, "weight decay", weightDecay);
+    }
+
+    private static void require(boolean valid, String name, double value) {
+      if (!valid) {
+        throw new IllegalArgumentException("AdamW's " + name + " is out of range: " + value);
+      }
+    }
+  }
+
+  private final Settings settings;
+  private final List<Segment> segments;
+  private final float[] firstMoment;
+  private final float[] secondMoment;
+  private long steps;
+
+  /**
+   * An optimiser before its first step.
+   *
+   * @param size the number of weights
+   * @param segments in order, without gap or overlap, covering all weights
+   */
+  public AdamW(int size, List<Segment> segments, Settings settings) {
+    int end = 0;
+    for (Segment segment : segments) {
+      if (segment.offset() != end || segment.length() < 0) {
+        throw new IllegalArgumentException("the segments do not follow each other at " + segment);
+      }
+      end = Math.addExact(end, segment.length());
+    }
+    if (end != size) {
+      throw new IllegalArgumentException("the segments cover " + end + " of " + size + " weights");
+    }
+    this.settings = settings;
+    this.segments = List.copyOf(segments);
+    this.firstMoment = new float[size];
+    this.secondMoment = new float[size];
+  }
+
+  /**
+   * Takes one step, in place.
+   *
+   * @param weights [size]
+   * @param gradient [size], of the loss to be made smaller
+   * @param learningRate η before the segments' scales
+   */
+  public void step(float[] weights, float[] gradient, double learningRate) {
+    if (weights.length != firstMoment.length || gradient.length != firstMoment.length) {
+      throw new IllegalArgumentException(
+          "the optimiser holds "
+              + firstMoment.length
+              + " weights, not "
+              + weights.length
+              + " with a gradient of "
+              + gradient.length);
+    }
+    steps++;
+    for (Segment segment : segments) {
+      step(weights, gradient, segment, learningRate * segment.learningRateScale());
+    }
+  }
+
+  private void step(float[] weights, float[] gradient, Segment segment, double learningRate) {
+    double keep = segment.decay() ? 1 - learningRate * settings.weightDecay() : 1;
+    double beta1 = settings.beta1();
+    double beta2 = settings.beta2();
+    double epsilon = settings.epsilon();
+    double stepSize = learningRate / (1 - StrictMath.pow(beta1, (double) steps));
+    double rootCorrection = Math.sqrt(1 - StrictMath.pow(beta2, (double) steps));
+    int end = segment.offset() + segment.length();
+    for (int i = segment.offset(); i < end; i++) {
+      double g = gradient[i];
+      double m = firstMoment[i] + (1 - beta1) * (g - firstMoment[i]);
+      double v = beta2 * secondMoment[i] + (1 - beta2) * g * g;
+      firstMoment[i] = (float) m;
+      secondMoment[i] = (float) v;
+      weights[i] =
+          (float) (weights[i] * keep - stepSize * m / (Math.sqrt(v) / rootCorrection + epsilon));
+    }
+  }
+
+  /** The number of steps taken. */
+  public long steps() {
+    return steps;
+  }
+
+  /** The running mean of the gradient, [size]; the optimiser's own array, not a copy. */
+  public float[] firstMoment() {
+    return firstMoment;
+  }
+
+  /** The running mean of the squared gradient, [size]; the optimiser's own array, not a copy. */
+  public float[] secondMoment() {
+    return secondMoment;
+  }
+
+  /**
+   * Continues where another optimiser of the same size stopped.
+   *
+   * @param firstMoment [size], copied
+   * @param secondMoment [size], copied
+   * @param steps the number of steps taken
+   */
+  public void restore(float[] firstMoment, float[] secondMoment, long steps) {
+    int size = this.firstMoment.length;
+    if (firstMoment.length != size || secondMoment.length != size || steps < 0) {
+      throw new IllegalArgumentException("this is not the state of an optimiser of size " + size);
+    }
+    System.arraycopy(firstMoment, 0, this.firstMoment, 0, size);
+    System.arraycopy(secondMoment, 0, this.secondMoment, 0, size);
+    this.steps = steps;
+  }
+}

@@ -20,7 +20,15 @@ import picocli.CommandLine.HelpCommand;
       "Options can be read from a file: spark-rlhf <job> @options.args",
       "Exit codes: 0 done, 1 failure, 2 usage, 3 data quality."
     },
-    subcommands = {HelpCommand.class, SqlJob.class})
+    subcommands = {
+      HelpCommand.class,
+      TokenizerJob.class,
+      SftJob.class,
+      RewardJob.class,
+      ScoreJob.class,
+      PpoJob.class,
+      SqlJob.class
+    })
 public final class Main implements Runnable {
   private final PrintStream out;
   private final PrintStream err;

@@ -17,11 +17,12 @@ import picocli.CommandLine.HelpCommand;
     usageHelpAutoWidth = true,
     footer = {
       "",
-      "Options can be read from a file: spark-rlhf <job> @options.args",
+      "Options can be read from a file: spark-rlhf pairs @conf/pairs.args",
       "Exit codes: 0 done, 1 failure, 2 usage, 3 data quality."
     },
     subcommands = {
       HelpCommand.class,
+      PairsJob.class,
       TokenizerJob.class,
       SftJob.class,
       RewardJob.class,

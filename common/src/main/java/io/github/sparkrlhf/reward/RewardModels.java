@@ -9,6 +9,7 @@ import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
@@ -64,14 +65,17 @@ public final class RewardModels {
    * @param weights writes the weights to the file that it is given
    */
   static void write(Path directory, ObjectNode description, Consumer<Path> weights) {
+    if (Files.exists(directory)) {
+      throw JobFailure.failure(
+          "Cannot write reward model to %s: it exists already".formatted(directory));
+    }
+    // Beside and renamed: the directory is there if and only if it is complete.
+    Path staging = directory.resolveSibling(directory.getFileName() + ".incomplete");
     try {
-      if (directory.toAbsolutePath().getParent() != null) {
-        Files.createDirectories(directory.toAbsolutePath().getParent());
-      }
-      Files.createDirectory(directory);
-      weights.accept(directory.resolve(WEIGHTS));
-      // Last: a directory without a description is not a reward model.
-      Files.writeString(directory.resolve(DESCRIPTION), JSON.writeValueAsString(description));
+      Files.createDirectories(staging);
+      weights.accept(staging.resolve(WEIGHTS));
+      Files.writeString(staging.resolve(DESCRIPTION), JSON.writeValueAsString(description));
+      Files.move(staging, directory, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException e) {
       throw JobFailure.failure("Cannot write reward model to %s: %s".formatted(directory, e), e);
     }

@@ -83,6 +83,17 @@ public final class ParameterLayout implements Serializable {
   }
 
   /**
+   * The parameters as tensors of a safetensors file.
+   *
+   * @param prefix put before every name
+   */
+  public List<Safetensors.Tensor> tensors(String prefix) {
+    return parameters.values().stream()
+        .map(p -> new Safetensors.Tensor(prefix + p.name(), p.shape(), "F32"))
+        .toList();
+  }
+
+  /**
    * The parameter of that name.
    *
    * @throws IllegalArgumentException if there is none

@@ -8,6 +8,7 @@ import ai.djl.ndarray.types.Shape;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.training.ParameterStore;
+import java.lang.ref.WeakReference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -28,6 +29,8 @@ public final class Replica implements AutoCloseable {
   private final ParameterLayout layout;
   private final List<NDArray> arrays = new ArrayList<>();
   private final List<FloatBuffer> memory = new ArrayList<>();
+  private WeakReference<float[]> loadedFrom = new WeakReference<>(null);
+  private int loadedOffset;
 
   /** A replica with undefined weights. */
   public Replica(TransformerConfig config) {
@@ -80,6 +83,15 @@ public final class Replica implements AutoCloseable {
     for (int i = 0; i < parameters.size(); i++) {
       ParameterLayout.Parameter parameter = parameters.get(i);
       memory.get(i).put(0, weights, offset + parameter.offset(), parameter.size());
+    }
+  }
+
+  /** {@link #load}, unless these very weights were the last that it loaded. */
+  void loadOnce(float[] weights, int offset) {
+    if (loadedFrom.get() != weights || loadedOffset != offset) {
+      load(weights, offset);
+      loadedFrom = new WeakReference<>(weights);
+      loadedOffset = offset;
     }
   }
 

@@ -4,6 +4,7 @@ import io.github.sparkrlhf.lm.Decoder;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.Replica;
 import io.github.sparkrlhf.spark.CounterRandom;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -12,7 +13,9 @@ import java.util.List;
  * Samples responses from a language model. The number that draws a token is keyed by (seed,
  * iteration, prompt, sample, position), so a response does not depend on what else is in the job.
  */
-public final class Sampler {
+public final class Sampler implements Serializable {
+  private static final long serialVersionUID = 1L;
+
   private final SamplingOptions options;
   private final CounterRandom random;
   private final long iteration;

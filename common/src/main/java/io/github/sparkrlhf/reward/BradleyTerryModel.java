@@ -90,7 +90,7 @@ public final class BradleyTerryModel implements RewardModel {
   }
 
   @Override
-  public void save(Path directory) {
+  public void save(Path directory, Map<String, Object> provenance) {
     int styles = TextStyle.NAMES.size();
     ObjectNode json = RewardModels.header(KIND);
     json.put("buckets", features.settings().buckets());
@@ -98,10 +98,11 @@ public final class BradleyTerryModel implements RewardModel {
     TextStyle.NAMES.forEach(json.putArray("style_features")::add);
     RewardModels.write(
         directory,
+        provenance,
         json,
-        weightsFile ->
+        beside ->
             Safetensors.writeVectors(
-                weightsFile,
+                beside.resolve(RewardModels.WEIGHTS),
                 Map.of(
                     STYLE_WEIGHT, Arrays.copyOf(weights, styles),
                     STYLE_SCALE, features.styleScale(),

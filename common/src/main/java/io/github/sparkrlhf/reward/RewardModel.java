@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.reward;
 
 import java.nio.file.Path;
+import java.util.Map;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
@@ -34,7 +35,8 @@ public interface RewardModel {
   /**
    * Writes the model to a directory that does not exist yet: JSON and safetensors only.
    *
+   * @param provenance what {@code rlhf.json} says: run, inputs, configuration, metrics
    * @throws io.github.sparkrlhf.spark.JobFailure if the directory cannot be written
    */
-  void save(Path directory);
+  void save(Path directory, Map<String, Object> provenance);
 }

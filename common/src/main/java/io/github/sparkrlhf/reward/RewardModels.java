@@ -5,15 +5,14 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
-import java.util.function.Consumer;
 
 /** Reward models in directories: {@code reward.json} says of which kind they are. */
 public final class RewardModels {
@@ -28,16 +27,26 @@ public final class RewardModels {
 
   /** What reads each kind, given the directory and its description. */
   private static final Map<String, BiFunction<Path, JsonNode, RewardModel>> LOADERS =
-      new TreeMap<>(Map.of(BradleyTerryModel.KIND, BradleyTerryModel::load));
+      new TreeMap<>(
+          Map.of(
+              BradleyTerryModel.KIND,
+              BradleyTerryModel::load,
+              TransformerRewardModel.KIND,
+              (directory, description) -> TransformerRewardModel.load(directory)));
 
   private RewardModels() {}
 
   /**
-   * Reads a reward model of any kind.
+   * Reads a reward model of any kind; a Hugging Face directory without our description is a
+   * transformer.
    *
    * @throws JobFailure if the directory holds none, or one of an unknown kind or format
    */
   public static RewardModel load(Path directory) {
+    boolean foreign = !Files.exists(directory.resolve(DESCRIPTION));
+    if (foreign && Files.exists(directory.resolve("config.json"))) {
+      return TransformerRewardModel.load(directory);
+    }
     JsonNode description = description(directory);
     String kind = description.path("kind").asText();
     BiFunction<Path, JsonNode, RewardModel> loader = LOADERS.get(kind);
@@ -62,23 +71,21 @@ public final class RewardModels {
   /**
    * Writes a model directory that does not exist yet.
    *
-   * @param weights writes the weights to the file that it is given
+   * @param files writes the model's other files into the directory that it is given
    */
-  static void write(Path directory, ObjectNode description, Consumer<Path> weights) {
-    if (Files.exists(directory)) {
-      throw JobFailure.failure(
-          "Cannot write reward model to %s: it exists already".formatted(directory));
-    }
-    // Beside and renamed: the directory is there if and only if it is complete.
-    Path staging = directory.resolveSibling(directory.getFileName() + ".incomplete");
-    try {
-      Files.createDirectories(staging);
-      weights.accept(staging.resolve(WEIGHTS));
-      Files.writeString(staging.resolve(DESCRIPTION), JSON.writeValueAsString(description));
-      Files.move(staging, directory, StandardCopyOption.ATOMIC_MOVE);
-    } catch (IOException e) {
-      throw JobFailure.failure("Cannot write reward model to %s: %s".formatted(directory, e), e);
-    }
+  static void write(
+      Path directory,
+      Map<String, Object> provenance,
+      ObjectNode description,
+      ModelDirectories.Writer files) {
+    ModelDirectories.publish(
+        directory,
+        provenance,
+        beside -> {
+          files.write(beside);
+          Files.writeString(
+              beside.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
+        });
   }
 
   private static JsonNode description(Path directory) {

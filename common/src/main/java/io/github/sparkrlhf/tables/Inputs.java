@@ -14,6 +14,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.RemoteIterator;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
@@ -33,10 +34,11 @@ public final class Inputs {
    */
   public static Dataset<Row> read(SparkSession spark, Tables tables, String pathOrTable) {
     try {
-      Dataset<Row> rows =
-          isTable(spark, tables, pathOrTable)
-              ? spark.table(pathOrTable)
-              : parquet(spark, pathOrTable);
+      if (isOurs(pathOrTable)) {
+        tables.registerViews();
+      }
+      boolean table = isOurs(pathOrTable) || isTable(spark, pathOrTable);
+      Dataset<Row> rows = table ? spark.table(pathOrTable) : parquet(spark, pathOrTable);
       if (rows.isEmpty()) {
         throw JobFailure.dataQuality("Cannot read " + pathOrTable + ": it has no rows");
       }
@@ -74,35 +76,51 @@ public final class Inputs {
   }
 
   /**
-   * Identifies the content of an input without reading it: name, length and modification time of
-   * its files, or the Iceberg snapshot of its table.
+   * Identifies the content of an input without reading it: the complete runs in one of our tables,
+   * the snapshot of another Iceberg table, and else name, length and modification time of files.
+   *
+   * @throws JobFailure if there is no such thing
    */
   public static String fingerprint(SparkSession spark, String pathOrTable) {
+    if (isOurs(pathOrTable)) {
+      // A complete run never changes, so its name says everything.
+      List<String> runs =
+          spark
+              .table(pathOrTable)
+              .select(Table.RUN_ID)
+              .distinct()
+              .sort(Table.RUN_ID)
+              .as(Encoders.STRING())
+              .collectAsList();
+      return pathOrTable + ":" + String.join(",", runs);
+    }
+    if (isTable(spark, pathOrTable)) {
+      return snapshot(spark, pathOrTable);
+    }
     try {
       List<FileStatus> found = glob(spark, pathOrTable);
-      if (!found.isEmpty()) {
-        return files(spark, found);
-      }
-      if (!spark.catalog().tableExists(pathOrTable)) {
+      if (found.isEmpty()) {
         throw missing(pathOrTable);
       }
-      return snapshot(spark, pathOrTable);
+      return files(spark, found);
     } catch (IOException e) {
       throw unlistable(pathOrTable, e);
     }
   }
 
-  private static boolean isTable(SparkSession spark, Tables tables, String pathOrTable) {
-    if (Arrays.stream(Table.values()).anyMatch(t -> t.tableName().equals(pathOrTable))) {
-      tables.registerViews();
-      return true;
-    }
-    try {
-      // Only what a table name can be is looked up: a path is not an identifier.
-      return pathOrTable.matches("[\\w`][^/\\\\:*?]*") && spark.catalog().tableExists(pathOrTable);
-    } catch (Exception e) {
-      return false;
-    }
+  /** The last part of a path without its ending, or the table's name: what a person calls it. */
+  public static String shortName(String pathOrTable) {
+    String last = pathOrTable.replaceFirst("/+$", "").replaceFirst(".*/", "");
+    return last.endsWith(".parquet") ? last.substring(0, last.length() - 8) : last;
+  }
+
+  private static boolean isOurs(String name) {
+    return Arrays.stream(Table.values()).anyMatch(table -> table.tableName().equals(name));
+  }
+
+  private static boolean isTable(SparkSession spark, String pathOrTable) {
+    // Only what can be a table's name is looked up: Spark's parser fails on a path.
+    return pathOrTable.matches("\\w+(\\.\\w+)*") && spark.catalog().tableExists(pathOrTable);
   }
 
   private static Dataset<Row> parquet(SparkSession spark, String path) {
@@ -150,27 +168,19 @@ public final class Inputs {
   }
 
   private static String snapshot(SparkSession spark, String table) {
-    String name =
-        Arrays.stream(Table.values()).anyMatch(t -> t.tableName().equals(table))
-            // The bare name is a view here; the catalog's table behind it has the snapshots.
-            ? spark.catalog().currentCatalog()
-                + "."
-                + spark.catalog().currentDatabase()
-                + "."
-                + table
-            : table;
+    List<Row> main;
     try {
-      List<Row> main =
+      main =
           spark
-              .sql("SELECT snapshot_id FROM " + name + ".refs WHERE name = 'main'")
+              .sql("SELECT snapshot_id FROM " + table + ".refs WHERE name = 'main'")
               .collectAsList();
-      return table + "@" + (main.isEmpty() ? "empty" : main.get(0).getLong(0));
     } catch (Exception e) {
       // Not an Iceberg table: its files identify it just as well.
       String[] files = spark.table(table).inputFiles();
       Arrays.sort(files);
       return table + ":" + String.join(",", files);
     }
+    return table + "@" + (main.isEmpty() ? "empty" : main.get(0).getLong(0));
   }
 
   private static JobFailure missing(String pathOrTable) {

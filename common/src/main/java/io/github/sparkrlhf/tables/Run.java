@@ -3,6 +3,7 @@ package io.github.sparkrlhf.tables;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.lit;
 
+import io.github.sparkrlhf.spark.StableHash;
 import java.sql.Timestamp;
 import java.time.Instant;
 import java.util.Arrays;
@@ -42,6 +43,11 @@ public final class Run {
   /** The id that all rows of the run carry. */
   public String id() {
     return id;
+  }
+
+  /** The SHA-256 of the run's configuration: all options that can change its result, and inputs. */
+  public String configurationDigest() {
+    return StableHash.sha256(configurationJson);
   }
 
   /** Whether the run was already complete when it began: then there is nothing to do. */

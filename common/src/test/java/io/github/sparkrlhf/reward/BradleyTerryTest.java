@@ -84,8 +84,8 @@ class BradleyTerryTest {
   @Test
   void fitsTheSameBitsWhateverTheOrderAndPartitioning(@TempDir Path directory) throws IOException {
     Dataset<Row> shuffled = training(pairs).repartition(7).orderBy(col("rejected"));
-    new BradleyTerryTrainer().fit(shuffled).save(directory.resolve("again"));
-    model.save(directory.resolve("first"));
+    new BradleyTerryTrainer().fit(shuffled).save(directory.resolve("again"), Map.of());
+    model.save(directory.resolve("first"), Map.of());
 
     assertThat(directory.resolve("again/model.safetensors"))
         .hasSameBinaryContentAs(directory.resolve("first/model.safetensors"));
@@ -94,7 +94,7 @@ class BradleyTerryTest {
   @Test
   void survivesSavingAndLoading(@TempDir Path directory) {
     Path saved = directory.resolve("models/linear");
-    model.save(saved);
+    model.save(saved, Map.of());
 
     RewardModel loaded = RewardModels.load(saved);
 
@@ -104,7 +104,7 @@ class BradleyTerryTest {
     Row row = model.score(rows).first();
     assertThat(row.<Double>getAs("score"))
         .isEqualTo(model.score(row.getAs("prompt"), row.<String>getAs("response")));
-    assertThatThrownBy(() -> model.save(saved)).isInstanceOf(JobFailure.class);
+    assertThatThrownBy(() -> model.save(saved, Map.of())).isInstanceOf(JobFailure.class);
   }
 
   @Test
@@ -205,7 +205,7 @@ class BradleyTerryTest {
     }
 
     @Override
-    public void save(Path directory) {
+    public void save(Path directory, Map<String, Object> provenance) {
       throw new UnsupportedOperationException();
     }
   }

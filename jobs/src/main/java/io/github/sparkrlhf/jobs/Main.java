@@ -17,10 +17,19 @@ import picocli.CommandLine.HelpCommand;
     usageHelpAutoWidth = true,
     footer = {
       "",
-      "Options can be read from a file: spark-rlhf <job> @options.args",
+      "Options can be read from a file: spark-rlhf pairs @conf/pairs.args",
       "Exit codes: 0 done, 1 failure, 2 usage, 3 data quality."
     },
-    subcommands = {HelpCommand.class, SqlJob.class})
+    subcommands = {
+      HelpCommand.class,
+      PairsJob.class,
+      TokenizerJob.class,
+      SftJob.class,
+      RewardJob.class,
+      ScoreJob.class,
+      PpoJob.class,
+      SqlJob.class
+    })
 public final class Main implements Runnable {
   private final PrintStream out;
   private final PrintStream err;

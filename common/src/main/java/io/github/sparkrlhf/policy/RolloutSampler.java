@@ -1,0 +1,141 @@
+package io.github.sparkrlhf.policy;
+
+import io.github.sparkrlhf.lm.ReplicaPool;
+import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.spark.JobDescriptions;
+import io.github.sparkrlhf.spark.StableHash;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+
+/**
+ * Samples responses on the executors. Prompts are dealt by hash into lanes and cut into batches
+ * within their lane, so the cluster has no part in what is sampled.
+ */
+public final class RolloutSampler {
+  private final JavaSparkContext context;
+  private final TransformerConfig config;
+  private final SamplingOptions options;
+  private final int lanes;
+  private final int batch;
+  private final long seed;
+
+  /**
+   * A prompt.
+   *
+   * @param id stable and unique
+   * @param text the prompt's text
+   * @param tokens its token ids, not empty
+   */
+  public record Prompt(String id, String text, int[] tokens) implements Serializable {}
+
+  private record Ask(String id, Prompt prompt, int sample) implements Serializable {}
+
+  /**
+   * A sampler.
+   *
+   * @param lanes a power of two; the most tasks that can sample at the same time
+   * @param batch rows that are decoded together
+   */
+  public RolloutSampler(
+      JavaSparkContext context,
+      TransformerConfig config,
+      SamplingOptions options,
+      int lanes,
+      int batch,
+      long seed) {
+    this.context = context;
+    this.config = config;
+    this.options = options;
+    this.lanes = lanes;
+    this.batch = batch;
+    this.seed = seed;
+  }
+
+  /**
+   * Samples responses.
+   *
+   * @param weights a flat array that holds the policy from index 0 on; not kept
+   * @param iteration part of the key of every random number
+   * @return sorted by prompt id and sample
+   */
+  public List<Rollout> sample(
+      float[] weights, List<Prompt> prompts, int samplesPerPrompt, int iteration) {
+    List<List<Ask>> batches = batches(prompts, samplesPerPrompt);
+    Broadcast<float[]> broadcast = context.broadcast(weights.clone());
+    TransformerConfig shape = config;
+    Sampler sampler = new Sampler(options, seed, iteration);
+    try {
+      return JobDescriptions.described(
+          context.sc(),
+          "sample " + prompts.size() * samplesPerPrompt + " responses",
+          () ->
+              new ArrayList<>(
+                      context
+                          .parallelize(batches, batches.size())
+                          .flatMap(
+                              asks -> rollouts(shape, broadcast.value(), sampler, asks).iterator())
+                          .collect())
+                  .stream()
+                      .sorted(
+                          Comparator.comparing(Rollout::promptId).thenComparing(Rollout::sample))
+                      .toList());
+    } finally {
+      broadcast.destroy();
+    }
+  }
+
+  private List<List<Ask>> batches(List<Prompt> prompts, int samplesPerPrompt) {
+    List<List<Ask>> byLane = new ArrayList<>();
+    IntStream.range(0, lanes).forEach(lane -> byLane.add(new ArrayList<>()));
+    for (Prompt prompt : prompts) {
+      for (int sample = 0; sample < samplesPerPrompt; sample++) {
+        Ask ask = new Ask(prompt.id() + "-" + sample, prompt, sample);
+        byLane.get(StableHash.lane(ask.id(), lanes)).add(ask);
+      }
+    }
+    List<List<Ask>> batches = new ArrayList<>();
+    for (List<Ask> lane : byLane) {
+      lane.sort(
+          Comparator.<Ask>comparingInt(ask -> ask.prompt().tokens().length).thenComparing(Ask::id));
+      for (int from = 0; from < lane.size(); from += batch) {
+        batches.add(new ArrayList<>(lane.subList(from, Math.min(lane.size(), from + batch))));
+      }
+    }
+    return batches;
+  }
+
+  private static List<Rollout> rollouts(
+      TransformerConfig config, float[] weights, Sampler sampler, List<Ask> asks) {
+    List<Sampler.Request> requests =
+        asks.stream()
+            .map(
+                ask ->
+                    new Sampler.Request(
+                        StableHash.of(ask.prompt().id()), ask.sample(), ask.prompt().tokens()))
+            .toList();
+    List<Sampler.Response> responses;
+    try (ReplicaPool.Lease lease = ReplicaPool.lease(config, weights, 0)) {
+      responses = sampler.sample(lease.replica(), requests);
+    }
+    List<Rollout> rollouts = new ArrayList<>();
+    for (int i = 0; i < asks.size(); i++) {
+      Ask ask = asks.get(i);
+      Sampler.Response response = responses.get(i);
+      rollouts.add(
+          new Rollout(
+              ask.id(),
+              ask.prompt().id(),
+              ask.sample(),
+              ask.prompt().tokens(),
+              response.tokens(),
+              response.stopped(),
+              response.logProbabilities()));
+    }
+    return rollouts;
+  }
+}

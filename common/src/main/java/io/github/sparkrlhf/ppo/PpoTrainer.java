@@ -1,0 +1,366 @@
+package io.github.sparkrlhf.ppo;
+
+import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.Safetensors;
+import io.github.sparkrlhf.policy.Rollout;
+import io.github.sparkrlhf.policy.RolloutSampler;
+import io.github.sparkrlhf.policy.SamplingOptions;
+import io.github.sparkrlhf.reward.RewardModel;
+import io.github.sparkrlhf.spark.CounterRandom;
+import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.training.AdamW;
+import io.github.sparkrlhf.training.Checkpoint;
+import io.github.sparkrlhf.training.Checkpoints;
+import io.github.sparkrlhf.training.GradientClipping;
+import io.github.sparkrlhf.training.LaneSettings;
+import io.github.sparkrlhf.training.LearningRateSchedule;
+import io.github.sparkrlhf.training.Progress;
+import io.github.sparkrlhf.training.Trainer;
+import io.github.sparkrlhf.training.TrainingEngine;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * Proximal policy optimisation (Schulman et al., 2017) of a language model against a reward model,
+ * with a KL penalty to the policy it starts from (Ziegler et al., 2019). Sampling, forward passes
+ * and gradients run on the executors; the driver keeps the weights.
+ */
+public final class PpoTrainer {
+  /** Approx-KL of the first minibatch, which no step has moved yet. */
+  private static final double FIRST_MINIBATCH_TOLERANCE = 1e-9;
+
+  private static final String BETA = "kl_coef";
+  private static final String SCORE_MEAN = "score_mean";
+  private static final String SCORE_DEVIATION = "score_std";
+
+  private final SparkSession spark;
+  private final JavaSparkContext context;
+  private final PpoSettings settings;
+  private final LanguageModel policy;
+  private final PpoModels models;
+  private final LanguageModel critic;
+  private final RewardScores rewardScores;
+  private final RolloutSampler sampler;
+
+  /**
+   * Where an iteration's rows and metrics go; told the same again when an iteration is repeated.
+   */
+  public interface Recorder {
+    /** One iteration is done. */
+    void record(int iteration, List<RolloutRow> rollouts, Map<String, Double> metrics);
+  }
+
+  /**
+   * The trained networks.
+   *
+   * @param policy weights, flat
+   * @param critic weights, flat
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record Result(float[] policy, float[] critic) {}
+
+  /**
+   * A trainer.
+   *
+   * @param policy the policy to improve; also the reference
+   * @param critic a model of the same tokenizer with a scalar head, usually the reward model
+   */
+  public PpoTrainer(
+      SparkSession spark,
+      LanguageModel policy,
+      LanguageModel critic,
+      RewardModel reward,
+      PpoSettings settings) {
+    if (!policy.tokenizer().equals(critic.tokenizer())) {
+      throw JobFailure.usage(
+          "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
+    }
+    this.spark = spark;
+    this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+    this.settings = settings;
+    this.policy = policy;
+    this.models = new PpoModels(policy.config(), critic.config());
+    this.critic = critic;
+    this.rewardScores = new RewardScores(spark, reward, policy.tokenizer());
+    this.sampler =
+        new RolloutSampler(
+            context,
+            policy.config(),
+            new SamplingOptions(
+                settings.temperature(), settings.maxNewTokens(), policy.tokenizer().eosId()),
+            settings.lanes(),
+            settings.generationBatch(),
+            settings.seed());
+  }
+
+  /** The critic before training. */
+  public LanguageModel critic() {
+    return critic;
+  }
+
+  /** Names, shapes and order of all trained parameters, for checkpoints. */
+  public List<Safetensors.Tensor> parameterLayout() {
+    List<Safetensors.Tensor> tensors = new ArrayList<>();
+    tensors.addAll(models.policy().layout().tensors("policy."));
+    tensors.addAll(models.critic().layout().tensors("critic."));
+    return tensors;
+  }
+
+  /**
+   * Runs all iterations, from the newest checkpoint if there is one.
+   *
+   * @param prompts at least as many as an iteration draws
+   * @throws JobFailure if a run-time check of ppo.md fails, or a loss is not finite
+   */
+  public Result train(
+      List<RolloutSampler.Prompt> prompts,
+      Checkpoints checkpoints,
+      Recorder recorder,
+      Progress progress) {
+    if (prompts.size() < settings.promptsPerIteration()) {
+      throw JobFailure.usage(
+          "Cannot run PPO: an iteration draws "
+              + settings.promptsPerIteration()
+              + " prompts and there are only "
+              + prompts.size());
+    }
+    State state = State.start(this, checkpoints.latest());
+    Broadcast<float[]> reference = context.broadcast(policy.weights().clone());
+    for (int iteration = state.iteration; iteration < settings.iterations(); iteration++) {
+      long startedNanos = System.nanoTime();
+      Map<String, Double> metrics = new LinkedHashMap<>();
+      Experience experience = experience(state, reference, prompts, iteration, metrics);
+      double beta = state.kl.coefficient();
+      metrics.putAll(experience.metrics(settings, beta));
+      update(state, experience, iteration, metrics);
+      state.kl = state.kl.after(metrics.get("objective/kl"), settings.responses());
+      state.iteration = iteration + 1;
+      metrics.put("episode", (double) settings.responses() * state.iteration);
+      metrics.put("eps", settings.responses() / ((System.nanoTime() - startedNanos) / 1e9));
+      recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
+      progress.step(state.iteration, describe(metrics));
+      if (state.iteration % settings.checkpointEveryIterations() == 0) {
+        checkpoints.save(state.checkpoint());
+      }
+    }
+    reference.destroy();
+    return new Result(models.policyWeights(state.weights), models.criticWeights(state.weights));
+  }
+
+  /** Samples, runs the networks on the samples, scores them. */
+  private Experience experience(
+      State state,
+      Broadcast<float[]> reference,
+      List<RolloutSampler.Prompt> prompts,
+      int iteration,
+      Map<String, Double> metrics) {
+    List<Rollout> rollouts =
+        sampler.sample(
+            models.policyWeights(state.weights),
+            drawn(prompts, iteration),
+            settings.samplesPerPrompt(),
+            iteration);
+    List<ForwardPass.Outputs> outputs;
+    try (TrainingEngine<PpoExample> engine =
+        engine(rollouts.stream().map(PpoExample::of).toList(), iteration)) {
+      outputs =
+          engine.map(
+              state.weights,
+              0,
+              "ppo: log-probabilities and values of iteration " + iteration,
+              new ForwardPass(models, reference, settings.temperature()));
+    }
+    double[] raw = rewardScores.of(rollouts, prompts);
+    metrics.put("objective/raw_scores", mean(raw));
+    state.scaleOnce(raw);
+    double[] scores = new double[raw.length];
+    for (int row = 0; row < raw.length; row++) {
+      double scaled = (raw[row] - state.scoreMean) / state.scoreDeviation;
+      scores[row] = rollouts.get(row).stopped() ? scaled : scaled - settings.missingStopPenalty();
+    }
+    Experience experience =
+        new Experience(rollouts, outputs, scores, settings, state.kl.coefficient());
+    if (iteration == 0) {
+      requireZero("the KL to the reference before the first step", mean(experience.kl));
+    }
+    return experience;
+  }
+
+  private List<RolloutSampler.Prompt> drawn(List<RolloutSampler.Prompt> prompts, int iteration) {
+    int[] order =
+        new CounterRandom(settings.seed(), "prompts of an iteration")
+            .permutation(prompts.size(), iteration);
+    List<RolloutSampler.Prompt> drawn = new ArrayList<>();
+    for (int i = 0; i < settings.promptsPerIteration(); i++) {
+      drawn.add(prompts.get(order[i]));
+    }
+    return drawn;
+  }
+
+  private TrainingEngine<PpoExample> engine(List<PpoExample> examples, int iteration) {
+    PpoObjective objective =
+        new PpoObjective(
+            models,
+            settings.temperature(),
+            settings.clip(),
+            settings.valueCoefficient(),
+            settings.entropyCoefficient());
+    long seed = new CounterRandom(settings.seed(), "minibatches").bits(iteration);
+    return new TrainingEngine<>(
+        context,
+        context.parallelize(examples, Math.max(1, context.defaultParallelism())),
+        new LaneSettings(settings.lanes(), settings.microBatch(), seed),
+        objective);
+  }
+
+  /** Epochs over minibatches; log-probabilities, values and advantages stay fixed. */
+  private void update(
+      State state, Experience experience, int iteration, Map<String, Double> metrics) {
+    List<PpoMetrics.Minibatch> minibatches = new ArrayList<>();
+    EarlyStop earlyStop = new EarlyStop(settings.targetApproxKl());
+    double learningRate = schedule().at(iteration);
+    double gradientNorm = 0;
+    int steps = 0;
+    try (TrainingEngine<PpoExample> engine = engine(experience.examples(), iteration)) {
+      boolean stopped = false;
+      for (int epoch = 0; epoch < settings.epochs() && !stopped; epoch++) {
+        for (int step = 0; step < engine.stepsPerEpoch() && !stopped; step++) {
+          TrainingEngine.Round round =
+              engine.round(state.weights, epoch, step, updateName(iteration, epoch, step));
+          PpoMetrics.Minibatch minibatch = PpoObjective.minibatch(round.sums());
+          if (epoch == 0 && step == 0) {
+            requireUntouched(minibatch);
+          }
+          minibatches.add(minibatch);
+          stopped = earlyStop.stopsAt(minibatch.approxKl());
+          if (!stopped) {
+            gradientNorm +=
+                GradientClipping.globalNorm(round.gradient(), settings.maxGradientNorm());
+            state.optimizer.step(state.weights, round.gradient(), learningRate);
+            steps++;
+          }
+        }
+      }
+    }
+    metrics.putAll(PpoMetrics.ofUpdate(minibatches));
+    metrics.put("policy/gradient_norm", gradientNorm / Math.max(1, steps));
+    metrics.put("update/steps", (double) steps);
+    metrics.put("lr", learningRate);
+  }
+
+  private LearningRateSchedule schedule() {
+    return new LearningRateSchedule(
+        settings.learningRate(), 0, settings.iterations(), LearningRateSchedule.Decay.LINEAR, 0);
+  }
+
+  private static String updateName(int iteration, int epoch, int step) {
+    return "ppo: iteration " + iteration + ", epoch " + epoch + ", minibatch " + step;
+  }
+
+  /** The first minibatch of the first epoch sees the weights that sampled (ppo.md 25). */
+  private static void requireUntouched(PpoMetrics.Minibatch minibatch) {
+    requireZero("approx-KL of the first minibatch", minibatch.approxKl());
+    requireZero("clip fraction of the first minibatch", minibatch.clipFraction());
+    requireZero("ratio − 1 of the first minibatch", 1e-3 * (minibatch.ratio() - 1));
+  }
+
+  private static void requireZero(String what, double value) {
+    if (!(Math.abs(value) <= FIRST_MINIBATCH_TOLERANCE)) {
+      throw JobFailure.failure("Cannot run PPO: " + what + " should be 0 and is " + value);
+    }
+  }
+
+  private static double mean(double[] values) {
+    double sum = 0;
+    for (double value : values) {
+      sum += value;
+    }
+    return sum / values.length;
+  }
+
+  private static String describe(Map<String, Double> metrics) {
+    return String.format(
+        Locale.ROOT,
+        "score %.3f, KL %.3f nats, length %.1f, value loss %.3f, clipped %.1f %%",
+        metrics.get("objective/raw_scores"),
+        metrics.get("objective/kl"),
+        metrics.get("response/length_mean"),
+        metrics.get("loss/value_avg"),
+        100 * metrics.get("policy/clipfrac_avg"));
+  }
+
+  /** What the driver carries from iteration to iteration, and a checkpoint keeps. */
+  private static final class State {
+    private final PpoTrainer trainer;
+    private final float[] weights;
+    private final AdamW optimizer;
+    private KlController kl;
+    private int iteration;
+    private double scoreMean = Double.NaN;
+    private double scoreDeviation = 1;
+
+    private State(PpoTrainer trainer) {
+      this.trainer = trainer;
+      this.weights =
+          trainer.models.concatenated(trainer.policy.weights(), trainer.critic.weights());
+      double criticScale = trainer.settings.criticLearningRate() / trainer.settings.learningRate();
+      List<AdamW.Segment> segments = new ArrayList<>();
+      segments.addAll(Trainer.segments(trainer.models.policy().layout(), 0, 1));
+      segments.addAll(
+          Trainer.segments(
+              trainer.models.critic().layout(), trainer.models.criticOffset(), criticScale));
+      this.optimizer = new AdamW(weights.length, segments, new AdamW.Settings(0.9, 0.999, 1e-5, 0));
+      this.kl = trainer.settings.kl();
+    }
+
+    private static State start(PpoTrainer trainer, Optional<Checkpoint> resumed) {
+      State state = new State(trainer);
+      resumed.ifPresent(
+          checkpoint -> {
+            System.arraycopy(checkpoint.weights(), 0, state.weights, 0, state.weights.length);
+            checkpoint.restore(state.optimizer);
+            Map<String, String> extras = checkpoint.extras();
+            state.iteration = Math.toIntExact(checkpoint.step());
+            state.kl = state.kl.withCoefficient(Double.parseDouble(extras.get(BETA)));
+            state.scoreMean = Double.parseDouble(extras.get(SCORE_MEAN));
+            state.scoreDeviation = Double.parseDouble(extras.get(SCORE_DEVIATION));
+          });
+      return state;
+    }
+
+    private Checkpoint checkpoint() {
+      return Checkpoint.of(
+          iteration,
+          weights,
+          optimizer,
+          Map.of(
+              BETA, Double.toString(kl.coefficient()),
+              SCORE_MEAN, Double.toString(scoreMean),
+              SCORE_DEVIATION, Double.toString(scoreDeviation)));
+    }
+
+    /** The first responses are the reference policy's: their scores set the scale (ppo.md 8). */
+    private void scaleOnce(double[] raw) {
+      if (!Double.isNaN(scoreMean)) {
+        return;
+      }
+      PpoSettings.ScoreScaling scaling = trainer.settings.scoreScaling();
+      scoreMean = scaling == PpoSettings.ScoreScaling.NONE ? 0 : mean(raw);
+      if (scaling == PpoSettings.ScoreScaling.STANDARDIZE) {
+        double squares = 0;
+        for (double score : raw) {
+          squares += (score - scoreMean) * (score - scoreMean);
+        }
+        double deviation = Math.sqrt(squares / raw.length);
+        scoreDeviation = deviation > 0 ? deviation : 1;
+      }
+    }
+  }
+}

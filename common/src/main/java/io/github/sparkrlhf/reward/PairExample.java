@@ -1,0 +1,22 @@
+package io.github.sparkrlhf.reward;
+
+import io.github.sparkrlhf.training.Example;
+
+/**
+ * A pair of responses to one prompt, as token ids of prompt and response together.
+ *
+ * @param id the pair's id
+ * @param chosen tokens of the prompt and the response that people prefer
+ * @param rejected tokens of the prompt and the other response
+ * @param probability that {@code chosen} is the better one, in [0.5, 1]; 0.5 is a tie
+ * @param margin by which the score of {@code chosen} should exceed the other; at least 0
+ */
+public record PairExample(
+    String id, int[] chosen, int[] rejected, double probability, double margin) implements Example {
+  private static final long serialVersionUID = 1L;
+
+  @Override
+  public int length() {
+    return Math.max(chosen.length, rejected.length);
+  }
+}

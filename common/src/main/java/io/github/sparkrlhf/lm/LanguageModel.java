@@ -116,6 +116,21 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
     Safetensors.write(file, config.layout().tensors(""), weights, Map.of("format", "pt"));
   }
 
+  /**
+   * The same trunk under a head; this model itself if it has that head.
+   *
+   * @param seed of the head's weights where they are new
+   */
+  public LanguageModel withHead(TransformerConfig.Head head, long seed) {
+    if (config.head() == head) {
+      return this;
+    }
+    TransformerConfig other = config.withHead(head);
+    float[] otherWeights = other.layout().initialWeights(seed);
+    other.layout().copyShared(config.layout(), weights, otherWeights);
+    return new LanguageModel(other, otherWeights, tokenizer);
+  }
+
   /** The same tokenizer and configuration with other weights. */
   public LanguageModel withWeights(float[] newWeights) {
     return new LanguageModel(config, newWeights, tokenizer);

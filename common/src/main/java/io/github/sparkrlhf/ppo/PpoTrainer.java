@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.ppo;
 
 import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.policy.Rollout;
 import io.github.sparkrlhf.policy.RolloutSampler;
 import io.github.sparkrlhf.policy.SamplingOptions;
@@ -44,7 +45,7 @@ public final class PpoTrainer {
   private final PpoSettings settings;
   private final LanguageModel policy;
   private final PpoModels models;
-  private final float[] initialCritic;
+  private final LanguageModel critic;
   private final RewardScores rewardScores;
   private final RolloutSampler sampler;
 
@@ -86,7 +87,7 @@ public final class PpoTrainer {
     this.settings = settings;
     this.policy = policy;
     this.models = new PpoModels(policy.config(), critic.config());
-    this.initialCritic = critic.weights();
+    this.critic = critic;
     this.rewardScores = new RewardScores(spark, reward, policy.tokenizer());
     this.sampler =
         new RolloutSampler(
@@ -99,9 +100,14 @@ public final class PpoTrainer {
             settings.seed());
   }
 
+  /** The critic before training. */
+  public LanguageModel critic() {
+    return critic;
+  }
+
   /** Names, shapes and order of all trained parameters, for checkpoints. */
-  public List<io.github.sparkrlhf.lm.Safetensors.Tensor> parameterLayout() {
-    List<io.github.sparkrlhf.lm.Safetensors.Tensor> tensors = new ArrayList<>();
+  public List<Safetensors.Tensor> parameterLayout() {
+    List<Safetensors.Tensor> tensors = new ArrayList<>();
     tensors.addAll(models.policy().layout().tensors("policy."));
     tensors.addAll(models.critic().layout().tensors("critic."));
     return tensors;
@@ -144,8 +150,22 @@ public final class PpoTrainer {
         checkpoints.save(state.checkpoint());
       }
     }
+    recordFinalPolicy(state, reference, prompts, recorder);
     reference.destroy();
     return new Result(models.policyWeights(state.weights), models.criticWeights(state.weights));
+  }
+
+  /** The last rows are the final policy's, as those of iteration 0 are the reference policy's. */
+  private void recordFinalPolicy(
+      State state,
+      Broadcast<float[]> reference,
+      List<RolloutSampler.Prompt> prompts,
+      Recorder recorder) {
+    int iteration = settings.iterations();
+    Map<String, Double> metrics = new LinkedHashMap<>();
+    Experience experience = experience(state, reference, prompts, iteration, metrics);
+    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
+    recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
   }
 
   /** Samples, runs the networks on the samples, scores them. */
@@ -302,7 +322,8 @@ public final class PpoTrainer {
 
     private State(PpoTrainer trainer) {
       this.trainer = trainer;
-      this.weights = trainer.models.concatenated(trainer.policy.weights(), trainer.initialCritic);
+      this.weights =
+          trainer.models.concatenated(trainer.policy.weights(), trainer.critic.weights());
       double criticScale = trainer.settings.criticLearningRate() / trainer.settings.learningRate();
       List<AdamW.Segment> segments = new ArrayList<>();
       segments.addAll(Trainer.segments(trainer.models.policy().layout(), 0, 1));

@@ -20,7 +20,17 @@ import picocli.CommandLine.HelpCommand;
       "Options can be read from a file: spark-rlhf pairs @conf/pairs.args",
       "Exit codes: 0 done, 1 failure, 2 usage, 3 data quality."
     },
-    subcommands = {HelpCommand.class, PairsJob.class, SqlJob.class})
+    subcommands = {
+      HelpCommand.class,
+      QuickstartJob.class,
+      PairsJob.class,
+      TokenizerJob.class,
+      SftJob.class,
+      RewardJob.class,
+      ScoreJob.class,
+      PpoJob.class,
+      SqlJob.class
+    })
 public final class Main implements Runnable {
   private final PrintStream out;
   private final PrintStream err;
@@ -57,6 +67,10 @@ public final class Main implements Runnable {
 
   PrintStream out() {
     return out;
+  }
+
+  PrintStream err() {
+    return err;
   }
 
   private int execute(String... args) {

@@ -1,0 +1,229 @@
+package io.github.sparkrlhf.jobs;
+
+import static org.apache.spark.sql.functions.lit;
+
+import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.ModelDirectories;
+import io.github.sparkrlhf.lm.Tokenizer;
+import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.policy.RolloutSampler;
+import io.github.sparkrlhf.ppo.PpoSettings;
+import io.github.sparkrlhf.ppo.PpoTrainer;
+import io.github.sparkrlhf.reward.RewardModel;
+import io.github.sparkrlhf.reward.RewardModels;
+import io.github.sparkrlhf.reward.TransformerRewardModel;
+import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.tables.Inputs;
+import io.github.sparkrlhf.tables.Table;
+import io.github.sparkrlhf.training.Progress;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Improves a policy against a reward model. */
+@Command(
+    name = "ppo",
+    description = {
+      "Improves a language model against a reward model by proximal policy optimisation, with a KL penalty to the model it starts from.",
+      "Each EXPRESSION is Spark SQL over the columns of the input."
+    })
+final class PpoJob extends JobCommand {
+  @Option(
+      names = "--prompts",
+      required = true,
+      paramLabel = "PATH|TABLE",
+      description = "A Parquet path (file, folder, glob) or a table name with the prompts.")
+  private String input;
+
+  @Option(
+      names = "--prompt",
+      paramLabel = "EXPRESSION",
+      defaultValue = "prompt",
+      description = "The prompt (default: column ${DEFAULT-VALUE}).")
+  private String prompt;
+
+  @Option(
+      names = "--prompt-id",
+      paramLabel = "EXPRESSION",
+      description =
+          "Unique id of the prompt (default: a hash of the prompt and, for equal prompts, a number).")
+  private String promptId;
+
+  @Option(
+      names = "--policy",
+      required = true,
+      paramLabel = "DIR",
+      description = "The language model to improve; also the reference policy.")
+  private Path policy;
+
+  @Option(
+      names = "--reward",
+      required = true,
+      paramLabel = "DIR",
+      description = "The reward model, of any kind.")
+  private Path reward;
+
+  @Option(
+      names = "--critic",
+      paramLabel = "DIR",
+      description =
+          "Model that the critic starts from (default: the reward model if it is a transformer with the policy's tokenizer, else the policy with a new head).")
+  private Path critic;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "DIR",
+      description =
+          "Directory to write: the improved policy in DIR/policy, the critic in DIR/critic. Must not exist yet.")
+  private Path output;
+
+  @Option(
+      names = "--checkpoints",
+      paramLabel = "DIR",
+      description = "Directory of checkpoints to resume from (default: <output>.checkpoints).")
+  private Path checkpoints;
+
+  @Mixin private PpoOptions options;
+
+  @Override
+  protected List<String> inputFingerprints(JobContext context) {
+    List<String> fingerprints =
+        new ArrayList<>(
+            List.of(
+                Inputs.fingerprint(context.spark(), input),
+                ModelDirectories.digest(policy),
+                ModelDirectories.digest(reward)));
+    if (critic != null) {
+      fingerprints.add(ModelDirectories.digest(critic));
+    }
+    return fingerprints;
+  }
+
+  @Override
+  protected Map<String, Object> execute(JobContext context) {
+    ModelDirectories.requireFree(output, context.run().id());
+    PpoSettings settings = options.settings();
+    LanguageModel start = LanguageModel.load(policy);
+    if (start.config().head() != TransformerConfig.Head.CAUSAL_LM) {
+      throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
+    }
+    RewardModel rewardModel = RewardModels.load(reward);
+    PpoTrainer trainer =
+        new PpoTrainer(context.spark(), start, critic(start, rewardModel), rewardModel, settings);
+    Path checkpointDirectory = CheckpointDirectories.path(checkpoints, output);
+    IterationStore store = new IterationStore(context.spark(), checkpointDirectory);
+    PpoTrainer.Result result =
+        trainer.train(
+            prompts(context, start, settings.maxNewTokens()),
+            CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
+            store,
+            new Progress(context.out(), "ppo", settings.iterations()));
+    context.run().write(Table.ROLLOUTS, store.rollouts(settings.iterations() + 1));
+    context.run().write(Table.PPO_METRICS, store.metrics(settings.iterations() + 1));
+    Map<String, Object> summary = summary(context, settings);
+    publish(context, trainer, start, result, summary);
+    context.out().println("Policy in " + output.resolve("policy"));
+    return summary;
+  }
+
+  /** The critic starts from what knows most about rewards (ppo.md 20). */
+  private LanguageModel critic(LanguageModel start, RewardModel rewardModel) {
+    if (critic != null) {
+      return LanguageModel.load(critic)
+          .withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed());
+    }
+    if (rewardModel instanceof TransformerRewardModel transformer
+        && transformer.model().tokenizer().equals(start.tokenizer())) {
+      return transformer.model();
+    }
+    return start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed());
+  }
+
+  private List<RolloutSampler.Prompt> prompts(
+      JobContext context, LanguageModel start, int maxNewTokens) {
+    Dataset<Row> rows = Inputs.read(context.spark(), context.tables(), input);
+    Dataset<Row> texts =
+        rows.select(
+            Inputs.expression(rows, "--prompt", prompt).cast("string").as("prompt"),
+            (promptId == null ? lit(null) : Inputs.expression(rows, "--prompt-id", promptId))
+                .cast("string")
+                .as("prompt_id"));
+    if (promptId == null) {
+      texts =
+          TextRows.withIds(texts.drop("prompt_id").withColumn("response", lit("")), "prompt_id");
+    }
+    Tokenizer tokenizer = Tokenizer.of(start.tokenizer());
+    int room = start.config().maxPositions() - maxNewTokens;
+    List<RolloutSampler.Prompt> prompts = new ArrayList<>();
+    Set<String> ids = new HashSet<>();
+    for (Row row : texts.select("prompt_id", "prompt").orderBy("prompt_id").collectAsList()) {
+      if (row.isNullAt(0) || row.isNullAt(1) || !ids.add(row.getString(0))) {
+        throw JobFailure.dataQuality(
+            "Cannot sample: prompt " + row.get(0) + " is null or its id occurs more than once");
+      }
+      int[] tokens = tokenizer.encodePrompt(row.getString(1));
+      if (tokens.length > room) {
+        throw JobFailure.usage(
+            "Cannot sample: prompt %s has %d tokens; with --max-new-tokens %d the model has room for %d"
+                .formatted(row.getString(0), tokens.length, maxNewTokens, room));
+      }
+      prompts.add(new RolloutSampler.Prompt(row.getString(0), row.getString(1), tokens));
+    }
+    return prompts;
+  }
+
+  private Map<String, Object> summary(JobContext context, PpoSettings settings) {
+    Map<String, Object> summary = new LinkedHashMap<>();
+    summary.put("iterations", settings.iterations());
+    summary.put("responses", (long) settings.iterations() * settings.responses());
+    summary.put("before", metrics(context, 0));
+    summary.put("after", metrics(context, settings.iterations()));
+    return summary;
+  }
+
+  private static Map<String, Double> metrics(JobContext context, int iteration) {
+    Map<String, Double> metrics = new TreeMap<>();
+    for (Row row :
+        context
+            .run()
+            .rows(Table.PPO_METRICS)
+            .filter("iteration = " + iteration)
+            .select("metric", "value")
+            .collectAsList()) {
+      metrics.put(row.getString(0), row.getDouble(1));
+    }
+    return metrics;
+  }
+
+  private void publish(
+      JobContext context,
+      PpoTrainer trainer,
+      LanguageModel start,
+      PpoTrainer.Result result,
+      Map<String, Object> summary) {
+    Map<String, Object> provenance = new LinkedHashMap<>(summary);
+    provenance.put(ModelDirectories.RUN_ID, context.run().id());
+    provenance.put("job", "ppo");
+    provenance.put("parent", policy.toString());
+    provenance.put("reward", reward.toString());
+    provenance.put("inputs", inputFingerprints(context));
+    ModelDirectories.publish(
+        output,
+        provenance,
+        beside -> {
+          start.withWeights(result.policy()).save(beside.resolve("policy"), provenance);
+          trainer.critic().withWeights(result.critic()).save(beside.resolve("critic"), provenance);
+        });
+  }
+}

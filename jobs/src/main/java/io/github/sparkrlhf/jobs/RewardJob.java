@@ -1,0 +1,168 @@
+package io.github.sparkrlhf.jobs;
+
+import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.ModelDirectories;
+import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.reward.BradleyTerryModel;
+import io.github.sparkrlhf.reward.BradleyTerryTrainer;
+import io.github.sparkrlhf.reward.RewardEvaluation;
+import io.github.sparkrlhf.reward.RewardModel;
+import io.github.sparkrlhf.reward.TransformerRewardModel;
+import io.github.sparkrlhf.reward.TransformerRewardTrainer;
+import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.tables.Table;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Fits a reward model to pairs and measures it on the splits. */
+@Command(
+    name = "reward",
+    description =
+        "Fits a reward model to the training split of a run of pairs, and measures it on every split beside the rule that prefers the longer response.")
+final class RewardJob extends JobCommand {
+  /** The kinds of reward model. */
+  enum Kind {
+    BRADLEY_TERRY(BradleyTerryModel.KIND),
+    TRANSFORMER(TransformerRewardModel.KIND);
+
+    private final String label;
+
+    Kind(String label) {
+      this.label = label;
+    }
+
+    @Override
+    public String toString() {
+      return label;
+    }
+  }
+
+  @Option(
+      names = "--pairs-run",
+      paramLabel = "ID",
+      description =
+          "The run of pairs to learn from (default: the only complete one; an error if there are several).")
+  private String pairsRun;
+
+  @Option(
+      names = "--kind",
+      paramLabel = "KIND",
+      defaultValue = "bradley-terry",
+      description =
+          "bradley-terry: logistic regression on differences of text features. transformer: a transformer with a scalar head (default: ${DEFAULT-VALUE}).")
+  private Kind kind;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "DIR",
+      description = "The model directory to write; must not exist yet.")
+  private Path output;
+
+  @Option(
+      names = "--regularization",
+      paramLabel = "LAMBDA",
+      defaultValue = "1e-4",
+      description = "bradley-terry: strength of the L2 penalty (default: ${DEFAULT-VALUE}).")
+  private double regularization;
+
+  @Option(
+      names = "--margin-scale",
+      paramLabel = "FACTOR",
+      defaultValue = "0",
+      description =
+          "transformer: the pairs' margins times this are the margin of the loss (default: ${DEFAULT-VALUE}, no margin).")
+  private double marginScale;
+
+  @Mixin private ModelOptions model;
+  @Mixin private TrainingOptions training;
+
+  private String resolvedRun;
+
+  @Override
+  protected List<String> inputFingerprints(JobContext context) {
+    resolvedRun = context.tables().resolveRun(Table.PAIRS, pairsRun);
+    List<String> fingerprints = new ArrayList<>(List.of("pairs of run " + resolvedRun));
+    if (kind == Kind.TRANSFORMER) {
+      fingerprints.addAll(model.fingerprints());
+    }
+    return fingerprints;
+  }
+
+  @Override
+  protected Map<String, Object> execute(JobContext context) {
+    ModelDirectories.requireFree(output, context.run().id());
+    Dataset<Row> pairs = context.tables().rows(Table.PAIRS, resolvedRun);
+    Dataset<Row> train = pairs.filter("split = 'train'");
+    if (train.isEmpty()) {
+      throw JobFailure.dataQuality(
+          "Cannot fit a reward model: run " + resolvedRun + " has no pairs in the split train");
+    }
+    RewardModel fitted =
+        kind == Kind.TRANSFORMER
+            ? transformer(context, train)
+            : new BradleyTerryTrainer().setRegularization(regularization).fit(train);
+    String name = output.getFileName().toString();
+    context.run().write(Table.REWARD_METRICS, RewardEvaluation.metrics(fitted, name, pairs));
+    List<Row> metrics =
+        context.run().rows(Table.REWARD_METRICS).orderBy("metric", "split").collectAsList();
+    Map<String, Object> summary = summary(metrics);
+    Map<String, Object> provenance = new LinkedHashMap<>(summary);
+    provenance.put(ModelDirectories.RUN_ID, context.run().id());
+    provenance.put("job", "reward");
+    provenance.put("inputs", inputFingerprints(context));
+    fitted.save(output, provenance);
+    print(context, metrics);
+    context.out().println("Model in " + output);
+    return summary;
+  }
+
+  private RewardModel transformer(JobContext context, Dataset<Row> train) {
+    LanguageModel initial =
+        model.load(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, training.seed());
+    return new TransformerRewardTrainer(initial, training.lanes(), training.settings(), marginScale)
+        .fit(
+            train,
+            training.checkpoints(output, context, initial.config().layout().tensors("")),
+            context.out());
+  }
+
+  private Map<String, Object> summary(List<Row> metrics) {
+    Map<String, Object> summary = new LinkedHashMap<>();
+    summary.put("kind", kind.toString());
+    summary.put("pairs_run", resolvedRun);
+    for (Row row : metrics) {
+      summary.put(row.getAs("split") + "/" + row.getAs("metric"), row.getAs("value"));
+    }
+    return summary;
+  }
+
+  private static void print(JobContext context, List<Row> metrics) {
+    List<List<String>> lines = new ArrayList<>();
+    for (Row row : metrics) {
+      Double low = row.getAs("low");
+      Double high = row.getAs("high");
+      lines.add(
+          List.of(
+              row.<String>getAs("split"),
+              row.<String>getAs("metric"),
+              String.format(Locale.ROOT, "%.4f", row.<Double>getAs("value")),
+              low == null ? "" : String.format(Locale.ROOT, "%.4f to %.4f", low, high),
+              row.<Long>getAs("n").toString()));
+    }
+    TextTable.lines(
+            List.of("split", "metric", "value", "95 % interval", "pairs"),
+            lines,
+            List.of(false, false, true, false, true))
+        .forEach(context.out()::println);
+  }
+}

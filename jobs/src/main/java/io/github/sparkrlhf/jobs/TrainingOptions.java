@@ -1,0 +1,112 @@
+package io.github.sparkrlhf.jobs;
+
+import io.github.sparkrlhf.lm.Safetensors;
+import io.github.sparkrlhf.training.Checkpoints;
+import io.github.sparkrlhf.training.LaneSettings;
+import io.github.sparkrlhf.training.LearningRateSchedule;
+import io.github.sparkrlhf.training.Trainer;
+import java.nio.file.Path;
+import java.util.List;
+import picocli.CommandLine.Option;
+
+/** How a model is trained on a fixed set of rows. */
+final class TrainingOptions {
+  @Option(
+      names = "--epochs",
+      paramLabel = "N",
+      defaultValue = "3",
+      description = "Times through all rows (default: ${DEFAULT-VALUE}).")
+  private int epochs;
+
+  @Option(
+      names = "--learning-rate",
+      paramLabel = "RATE",
+      defaultValue = "1e-3",
+      description = "Peak learning rate of AdamW (default: ${DEFAULT-VALUE}).")
+  private double learningRate;
+
+  @Option(
+      names = "--warmup-share",
+      paramLabel = "SHARE",
+      defaultValue = "0.05",
+      description =
+          "Share of all steps, 0 to 1, over which the learning rate rises (default: ${DEFAULT-VALUE}).")
+  private double warmupShare;
+
+  @Option(
+      names = "--decay",
+      paramLabel = "FORM",
+      defaultValue = "COSINE",
+      description =
+          "Form in which the learning rate falls to 0: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private LearningRateSchedule.Decay decay;
+
+  @Option(
+      names = "--weight-decay",
+      paramLabel = "RATE",
+      defaultValue = "0.01",
+      description =
+          "Weight decay of matrices; none on norms and biases (default: ${DEFAULT-VALUE}).")
+  private double weightDecay;
+
+  @Option(
+      names = "--max-gradient-norm",
+      paramLabel = "NORM",
+      defaultValue = "1.0",
+      description =
+          "Global gradient norm above which gradients are scaled down (default: ${DEFAULT-VALUE}).")
+  private double maxGradientNorm;
+
+  @Option(
+      names = "--lanes",
+      paramLabel = "N",
+      defaultValue = "4",
+      description =
+          "Lanes the rows are dealt into, a power of two: at most so many tasks work on a step. Part of the result, unlike the number of executors (default: ${DEFAULT-VALUE}).")
+  private int lanes;
+
+  @Option(
+      names = "--micro-batch",
+      paramLabel = "ROWS",
+      defaultValue = "16",
+      description =
+          "Rows per lane and step, on average; a step has lanes × micro-batch rows (default: ${DEFAULT-VALUE}).")
+  private int microBatch;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "NUMBER",
+      defaultValue = "0",
+      description = "Seed of new weights and of the order of rows (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--checkpoints",
+      paramLabel = "DIR",
+      description = "Directory of checkpoints to resume from (default: <output>.checkpoints).")
+  private Path checkpoints;
+
+  @Option(
+      names = "--checkpoint-every",
+      paramLabel = "STEPS",
+      defaultValue = "100",
+      description = "Steps between two checkpoints (default: ${DEFAULT-VALUE}).")
+  private int checkpointEvery;
+
+  long seed() {
+    return seed;
+  }
+
+  LaneSettings lanes() {
+    return new LaneSettings(lanes, microBatch, seed);
+  }
+
+  Trainer.Settings settings() {
+    return new Trainer.Settings(
+        epochs, learningRate, warmupShare, decay, weightDecay, maxGradientNorm, checkpointEvery);
+  }
+
+  Checkpoints checkpoints(Path output, JobContext context, List<Safetensors.Tensor> parameters) {
+    return CheckpointDirectories.of(checkpoints, output, context, parameters);
+  }
+}

@@ -133,24 +133,27 @@ public final class PpoTrainer {
     }
     State state = State.start(this, checkpoints.latest());
     Broadcast<float[]> reference = context.broadcast(policy.weights().clone());
-    for (int iteration = state.iteration; iteration < settings.iterations(); iteration++) {
-      long startedNanos = System.nanoTime();
-      Map<String, Double> metrics = new LinkedHashMap<>();
-      Experience experience = experience(state, reference, prompts, iteration, metrics);
-      double beta = state.kl.coefficient();
-      metrics.putAll(experience.metrics(settings, beta));
-      update(state, experience, iteration, metrics);
-      state.kl = state.kl.after(metrics.get("objective/kl"), settings.responses());
-      state.iteration = iteration + 1;
-      metrics.put("episode", (double) settings.responses() * state.iteration);
-      metrics.put("eps", settings.responses() / ((System.nanoTime() - startedNanos) / 1e9));
-      recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
-      progress.step(state.iteration, describe(metrics));
-      if (state.iteration % settings.checkpointEveryIterations() == 0) {
-        checkpoints.save(state.checkpoint());
+    try {
+      for (int iteration = state.iteration; iteration < settings.iterations(); iteration++) {
+        long startedNanos = System.nanoTime();
+        Map<String, Double> metrics = new LinkedHashMap<>();
+        Experience experience = experience(state, reference, prompts, iteration, metrics);
+        double beta = state.kl.coefficient();
+        metrics.putAll(experience.metrics(settings, beta));
+        update(state, experience, iteration, metrics);
+        state.kl = state.kl.after(metrics.get("objective/kl"), settings.responses());
+        state.iteration = iteration + 1;
+        metrics.put("episode", (double) settings.responses() * state.iteration);
+        metrics.put("eps", settings.responses() / ((System.nanoTime() - startedNanos) / 1e9));
+        recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
+        progress.step(state.iteration, describe(metrics));
+        if (state.iteration % settings.checkpointEveryIterations() == 0) {
+          checkpoints.save(state.checkpoint());
+        }
       }
+    } finally {
+      reference.destroy();
     }
-    reference.destroy();
     return new Result(models.policyWeights(state.weights), models.criticWeights(state.weights));
   }
 

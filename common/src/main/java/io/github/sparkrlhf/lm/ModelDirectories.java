@@ -85,7 +85,9 @@ public final class ModelDirectories {
   /** The run that wrote a directory; null if it does not say. */
   private static String runOf(Path directory) {
     try {
-      return JSON.readTree(Files.readString(directory.resolve(PROVENANCE))).path(RUN_ID).asText(null);
+      return JSON.readTree(Files.readString(directory.resolve(PROVENANCE)))
+          .path(RUN_ID)
+          .asText(null);
     } catch (IOException e) {
       return null;
     }

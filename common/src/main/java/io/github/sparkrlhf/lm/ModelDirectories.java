@@ -15,6 +15,7 @@ import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.stream.Stream;
 
@@ -52,7 +53,7 @@ public final class ModelDirectories {
    */
   public static void publish(Path directory, Map<String, Object> provenance, Writer writer) {
     Path target = directory.toAbsolutePath();
-    requireFree(target, String.valueOf(provenance.get(RUN_ID)));
+    requireFree(target, Objects.toString(provenance.get(RUN_ID), null));
     Path beside =
         target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID() + ".tmp");
     try {
@@ -71,10 +72,11 @@ public final class ModelDirectories {
   /**
    * Checks that a run can write a model there, before hours are spent on it.
    *
+   * @param runId the run; null for a writer that has none, and hence replaces nothing
    * @throws JobFailure if something stands there already that this run did not write
    */
   public static void requireFree(Path directory, String runId) {
-    if (Files.exists(directory) && !runId.equals(runOf(directory))) {
+    if (Files.exists(directory) && (runId == null || !runId.equals(runOf(directory)))) {
       throw JobFailure.usage(
           "Cannot write model " + directory + ": it exists already; remove it or choose another");
     }
@@ -83,7 +85,9 @@ public final class ModelDirectories {
   /** The run that wrote a directory; null if it does not say. */
   private static String runOf(Path directory) {
     try {
-      return JSON.readTree(Files.readString(directory.resolve(PROVENANCE))).path(RUN_ID).asText();
+      return JSON.readTree(Files.readString(directory.resolve(PROVENANCE)))
+          .path(RUN_ID)
+          .asText(null);
     } catch (IOException e) {
       return null;
     }

@@ -36,7 +36,11 @@ final class TensorLoss {
   /** (clip(V, V_old ± ε) − R)² of each token. */
   static NDArray clippedSquare(
       NDArray values, NDArray oldValues, NDArray returns, PpoLoss.Clip clip) {
-    NDArray near = oldValues.add(values.sub(oldValues).clip(-clip.value(), clip.value()));
+    // Not old + clip(V − old): where V is within the range it must stay V to the last bit, or
+    // rounding alone makes the clipped term the larger one.
+    NDArray lowest = oldValues.sub((float) clip.value());
+    NDArray highest = oldValues.add((float) clip.value());
+    NDArray near = values.maximum(lowest).minimum(highest);
     return near.sub(returns).square();
   }
 

@@ -75,11 +75,21 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       JavaRDD<E> examples,
       LaneSettings settings,
       Objective<E> objective) {
+    this(context, examples, settings, objective, context.defaultParallelism());
+  }
+
+  /** An engine for a cluster that runs so many tasks at the same time. */
+  TrainingEngine(
+      JavaSparkContext context,
+      JavaRDD<E> examples,
+      LaneSettings settings,
+      Objective<E> objective,
+      int parallelism) {
     this.context = context;
     this.settings = settings;
     this.objective = objective;
     int laneCount = settings.lanes();
-    int partitions = partitions(laneCount, context.defaultParallelism());
+    int partitions = partitions(laneCount, parallelism);
     int lanesPerPartition = laneCount / partitions;
     this.lanes =
         examples

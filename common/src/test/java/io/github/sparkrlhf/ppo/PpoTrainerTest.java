@@ -1,0 +1,278 @@
+package io.github.sparkrlhf.ppo;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.TestTokenizers;
+import io.github.sparkrlhf.lm.Tokenizer;
+import io.github.sparkrlhf.lm.TokenizerFile;
+import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.policy.RolloutSampler;
+import io.github.sparkrlhf.reward.RewardModel;
+import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.training.Checkpoints;
+import io.github.sparkrlhf.training.Progress;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.functions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class PpoTrainerTest {
+  private static final int ITERATIONS = 15;
+  private static final int RESPONSES = 32;
+
+  // Columns of a rollout row.
+  private static final int LOG_PROBABILITIES = 10;
+  private static final int REFERENCE = 11;
+  private static final int ADVANTAGES = 14;
+  private static final int KL = 17;
+
+  private static final TokenizerFile TOKENIZER = TestTokenizers.bytes();
+  private static final LanguageModel POLICY = model(TransformerConfig.Head.CAUSAL_LM, 1);
+  private static final LanguageModel CRITIC =
+      model(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, 2);
+
+  @TempDir Path directory;
+
+  /** What a trainer told its recorder, iteration by iteration; a repeated one replaces. */
+  private static final class Recording implements PpoTrainer.Recorder {
+    final Map<Integer, List<Row>> rows = new TreeMap<>();
+    final Map<Integer, Map<String, Double>> metrics = new TreeMap<>();
+    final List<Integer> told = new ArrayList<>();
+    private final int failAt;
+
+    Recording(int failAt) {
+      this.failAt = failAt;
+    }
+
+    @Override
+    public void record(int iteration, List<RolloutRow> rollouts, Map<String, Double> values) {
+      if (iteration == failAt) {
+        throw new IllegalStateException("pulled the plug");
+      }
+      told.add(iteration);
+      rows.put(iteration, rollouts.stream().map(RolloutRow::row).toList());
+      Map<String, Double> timeless = new TreeMap<>(values);
+      timeless.remove("eps");
+      metrics.put(iteration, timeless);
+    }
+
+    double metric(int iteration, String name) {
+      return metrics.get(iteration).get(name);
+    }
+  }
+
+  /** One point for each small letter of the response. */
+  private record SmallLetters() implements RewardModel {
+    @Override
+    public String kind() {
+      return "small letters";
+    }
+
+    @Override
+    public Dataset<Row> score(Dataset<Row> rows) {
+      return rows.withColumn(
+          SCORE, functions.expr("cast(length(regexp_replace(response, '[^a-z]', '')) as double)"));
+    }
+
+    @Override
+    public void save(Path target, Map<String, Object> provenance) {
+      throw new UnsupportedOperationException();
+    }
+  }
+
+  @Test
+  void theScoreRisesAndEveryInvariantHolds() {
+    Recording recording = new Recording(-1);
+    PpoTrainer.Result result = train("run", ITERATIONS, recording);
+    assertThat(recording.told).hasSize(ITERATIONS).isSorted();
+    double before = recording.metric(0, "objective/raw_scores");
+    double after = recording.metric(ITERATIONS - 1, "objective/raw_scores");
+    assertThat(after).as("from %s", before).isGreaterThan(before + 1);
+    assertThat(result.policy()).isNotEqualTo(POLICY.weights());
+    assertThat(result.critic()).isNotEqualTo(CRITIC.weights());
+
+    assertThat(recording.metric(0, "objective/kl")).isZero();
+    for (Row row : recording.rows.get(0)) {
+      assertThat(row.getDouble(KL)).isZero();
+      assertThat((Object[]) row.get(REFERENCE)).isEqualTo(row.get(LOG_PROBABILITIES));
+    }
+    assertThat(recording.metric(ITERATIONS - 1, "objective/kl")).isGreaterThan(0.1);
+    for (int iteration = 0; iteration < ITERATIONS; iteration++) {
+      assertThat(recording.rows.get(iteration)).hasSize(RESPONSES);
+      assertWhitened(recording.rows.get(iteration));
+      assertThat(recording.metric(iteration, "episode")).isEqualTo(RESPONSES * (iteration + 1.0));
+    }
+  }
+
+  @Test
+  void twoRunsAreTheSameBitByBit() {
+    Recording one = new Recording(-1);
+    Recording other = new Recording(-1);
+    PpoTrainer.Result first = train("one", 3, one);
+    PpoTrainer.Result second = train("other", 3, other);
+    assertSame(second, other, first, one);
+    assertThat(one.metrics.get(1)).isNotEqualTo(one.metrics.get(0));
+  }
+
+  @Test
+  void anInterruptedRunResumesAsIfItHadNeverStopped() {
+    Recording whole = new Recording(-1);
+    PpoTrainer.Result uninterrupted = train("whole", 5, whole);
+
+    Recording broken = new Recording(3);
+    assertThatThrownBy(() -> train("broken", 5, broken)).hasMessage("pulled the plug");
+    assertThat(broken.told).containsExactly(0, 1, 2);
+    Recording resumed = new Recording(-1);
+    resumed.rows.putAll(broken.rows);
+    resumed.metrics.putAll(broken.metrics);
+    // The newest checkpoint is that of two iterations: the third is repeated.
+    PpoTrainer.Result result = train("broken", 5, resumed);
+    assertThat(resumed.told).containsExactly(2, 3, 4);
+    assertSame(result, resumed, uninterrupted, whole);
+  }
+
+  @Test
+  void aCompleteRunOnlyReturnsItsWeights() {
+    PpoTrainer.Result first = train("run", 2, new Recording(-1));
+    Recording again = new Recording(-1);
+    PpoTrainer.Result second = train("run", 2, again);
+    assertThat(again.told).isEmpty();
+    assertThat(second.policy()).isEqualTo(first.policy());
+    assertThat(second.critic()).isEqualTo(first.critic());
+  }
+
+  @Test
+  void tooFewPromptsAndForeignCriticsAreRefused() {
+    assertThatThrownBy(
+            () ->
+                trainer(2)
+                    .train(
+                        prompts().subList(0, 3), checkpoints("few"), new Recording(-1), silent(2)))
+        .isInstanceOfSatisfying(
+            JobFailure.class, e -> assertThat(e.kind()).isEqualTo(JobFailure.Kind.USAGE))
+        .hasMessage("Cannot run PPO: an iteration draws 16 prompts and there are only 3");
+    TokenizerFile foreign =
+        new TokenizerFile(
+            TOKENIZER.json(), TOKENIZER.eosId(), TOKENIZER.bosId(), TOKENIZER.padId());
+    assertThat(foreign).isNotEqualTo(TOKENIZER);
+    LanguageModel critic = new LanguageModel(CRITIC.config(), CRITIC.weights(), foreign);
+    assertThatThrownBy(
+            () ->
+                new PpoTrainer(
+                    SparkTestSession.get(), POLICY, critic, new SmallLetters(), settings(2)))
+        .isInstanceOf(JobFailure.class)
+        .hasMessageContaining("different tokenizers");
+  }
+
+  private static void assertSame(
+      PpoTrainer.Result found, Recording foundRows, PpoTrainer.Result expected, Recording rows) {
+    assertThat(foundRows.metrics).isEqualTo(rows.metrics);
+    assertThat(foundRows.rows.keySet()).isEqualTo(rows.rows.keySet()).isNotEmpty();
+    rows.rows.forEach(
+        (iteration, expectedRows) -> {
+          assertThat(foundRows.rows.get(iteration)).hasSameSizeAs(expectedRows);
+          for (int row = 0; row < expectedRows.size(); row++) {
+            assertThat(values(foundRows.rows.get(iteration).get(row)))
+                .isEqualTo(values(expectedRows.get(row)));
+          }
+        });
+    assertThat(found.policy()).isEqualTo(expected.policy());
+    assertThat(found.critic()).isEqualTo(expected.critic());
+  }
+
+  /** The columns, arrays as lists: equal if and only if every bit is. */
+  private static List<Object> values(Row row) {
+    List<Object> values = new ArrayList<>();
+    for (int i = 0; i < row.size(); i++) {
+      values.add(row.get(i) instanceof Object[] array ? List.of(array) : row.get(i));
+    }
+    return values;
+  }
+
+  private static void assertWhitened(List<Row> rows) {
+    List<Float> advantages = new ArrayList<>();
+    rows.forEach(row -> Collections.addAll(advantages, (Float[]) row.get(ADVANTAGES)));
+    double mean = advantages.stream().mapToDouble(a -> a).average().orElseThrow();
+    double squares = advantages.stream().mapToDouble(a -> (a - mean) * (a - mean)).sum();
+    assertThat(mean).isCloseTo(0, within(1e-5));
+    assertThat(squares / (advantages.size() - 1)).isCloseTo(1, within(1e-4));
+  }
+
+  private PpoTrainer.Result train(String name, int iterations, Recording recording) {
+    return trainer(iterations).train(prompts(), checkpoints(name), recording, silent(iterations));
+  }
+
+  private static PpoTrainer trainer(int iterations) {
+    return new PpoTrainer(
+        SparkTestSession.get(), POLICY, CRITIC, new SmallLetters(), settings(iterations));
+  }
+
+  private Checkpoints checkpoints(String name) {
+    return new Checkpoints(
+        directory.resolve(name), "digest", trainer(1).parameterLayout(), Checkpoints.DEFAULT_KEPT);
+  }
+
+  private static Progress silent(int iterations) {
+    return new Progress(
+        new PrintStream(OutputStream.nullOutputStream(), true, StandardCharsets.UTF_8),
+        "ppo",
+        iterations);
+  }
+
+  private static List<RolloutSampler.Prompt> prompts() {
+    Tokenizer tokenizer = Tokenizer.of(TOKENIZER);
+    List<RolloutSampler.Prompt> prompts = new ArrayList<>();
+    for (int i = 0; i < 24; i++) {
+      String text = "say " + "a".repeat(i % 5) + i;
+      prompts.add(new RolloutSampler.Prompt("prompt-" + i, text, tokenizer.encodePrompt(text)));
+    }
+    return prompts;
+  }
+
+  private static LanguageModel model(TransformerConfig.Head head, long seed) {
+    TransformerConfig config = TransformerConfig.llama(259, 32, 48, 2, 4, 64).withHead(head);
+    return new LanguageModel(config, config.layout().initialWeights(seed), TOKENIZER);
+  }
+
+  private static PpoSettings settings(int iterations) {
+    return new PpoSettings(
+        iterations,
+        16,
+        2,
+        10,
+        1,
+        2,
+        2,
+        1e-2,
+        1e-2,
+        1,
+        0.95,
+        PpoLoss.Clip.DEFAULT,
+        0.1,
+        0,
+        1,
+        KlController.adaptive(0.02, 6, 1000),
+        KlEstimator.K1,
+        Double.POSITIVE_INFINITY,
+        0.5,
+        PpoSettings.ScoreScaling.STANDARDIZE,
+        4,
+        4,
+        2,
+        17);
+  }
+}

@@ -1,0 +1,261 @@
+package io.github.sparkrlhf.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.sparkrlhf.lm.ParameterLayout;
+import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.spark.StableHash;
+import java.io.ByteArrayOutputStream;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class TrainingEngineTest {
+  private static final LaneSettings LANES = new LaneSettings(8, 2, 7);
+  private static final int ROWS = 45;
+  private static final ParameterLayout LAYOUT = SyntheticRows.CONFIG.layout();
+  private static final float[] WEIGHTS = LAYOUT.initialWeights(3);
+  private static final JavaSparkContext CONTEXT =
+      JavaSparkContext.fromSparkContext(SparkTestSession.get().sparkContext());
+
+  @TempDir Path directory;
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 4, 8})
+  void aRoundGivesTheSameBitsOnAnyNumberOfPartitionsAndInAnyOrderOfRows(int parallelism) {
+    try (TrainingEngine<TextExample> alone = engine(1, 1, LANES);
+        TrainingEngine<TextExample> spread = engine(parallelism, 5, LANES)) {
+      assertThat(alone.stepsPerEpoch()).isEqualTo(3);
+      for (int step = 0; step < 3; step++) {
+        TrainingEngine.Round expected = alone.round(WEIGHTS, 1, step, "test");
+        TrainingEngine.Round found = spread.round(WEIGHTS, 1, step, "test");
+        assertThat(found.sums()).isEqualTo(expected.sums());
+        assertThat(found.gradient()).isEqualTo(expected.gradient());
+        assertThat(GradientClipping.globalNorm(found.gradient(), 1e9)).isGreaterThan(0.01);
+      }
+      assertThat(spread.evaluate(WEIGHTS, "test")).isEqualTo(alone.evaluate(WEIGHTS, "test"));
+    }
+  }
+
+  @Test
+  void theGradientOfARoundIsThatOfTheWholeBatchOnOneReplica() {
+    LanguageModelObjective objective = new LanguageModelObjective(SyntheticRows.CONFIG);
+    float[] expected = new float[LAYOUT.size()];
+    double[] sums = objective.compute(WEIGHTS, SyntheticRows.of(ROWS, 1), expected);
+    try (TrainingEngine<TextExample> engine = engine(2, 3, new LaneSettings(4, 12, 7))) {
+      assertThat(engine.stepsPerEpoch()).isEqualTo(1);
+      TrainingEngine.Round round = engine.round(WEIGHTS, 0, 0, "test");
+      assertThat(round.sums()[Objective.COUNT]).isEqualTo(sums[Objective.COUNT]);
+      assertThat(round.loss())
+          .isCloseTo(sums[Objective.LOSS] / sums[Objective.COUNT], within(1e-5));
+      for (int i = 0; i < expected.length; i++) {
+        double mean = expected[i] / sums[Objective.COUNT];
+        assertThat((double) round.gradient()[i]).isCloseTo(mean, within(1e-6));
+      }
+      assertThat(GradientClipping.globalNorm(round.gradient(), 1e9)).isGreaterThan(0.01);
+    }
+  }
+
+  @Test
+  void evaluationSumsTheLossOfAllRows() {
+    double[] expected =
+        new LanguageModelObjective(SyntheticRows.CONFIG)
+            .compute(WEIGHTS, SyntheticRows.of(ROWS, 1), null);
+    try (TrainingEngine<TextExample> engine = engine(2, 3, LANES)) {
+      double[] sums = engine.evaluate(WEIGHTS, "test");
+      assertThat(sums[Objective.COUNT]).isEqualTo(expected[Objective.COUNT]);
+      assertThat(sums[Objective.LOSS]).isCloseTo(expected[Objective.LOSS], within(1e-2));
+    }
+  }
+
+  @Test
+  void mapSeesTheMicroBatchesOfTheEpochEachRowOnce() {
+    try (TrainingEngine<TextExample> engine = engine(2, 3, LANES)) {
+      List<String> batches =
+          engine.map(
+              WEIGHTS,
+              2,
+              "test",
+              (weights, rows) -> {
+                String batch = String.join(" ", rows.stream().map(TextExample::id).toList());
+                return Collections.nCopies(rows.size(), batch);
+              });
+      assertThat(batches).hasSize(ROWS);
+      List<String> planned = new ArrayList<>();
+      for (Lane<TextExample> lane : dealt()) {
+        for (int step = 0; step < engine.stepsPerEpoch(); step++) {
+          List<TextExample> rows = lane.microBatch(2, step, engine.stepsPerEpoch(), LANES.seed());
+          String batch = String.join(" ", rows.stream().map(TextExample::id).toList());
+          planned.addAll(Collections.nCopies(rows.size(), batch));
+        }
+      }
+      assertThat(batches).containsExactlyInAnyOrderElementsOf(planned);
+    }
+  }
+
+  @Test
+  void trainingGivesTheSameBitsOnAnyNumberOfPartitionsAndLearns() {
+    Trainer.Result alone = train(1, "one", nothing());
+    Trainer.Result two = train(2, "two", nothing());
+    Trainer.Result four = train(4, "four", nothing());
+    assertThat(two.weights()).isEqualTo(alone.weights());
+    assertThat(two.steps()).isEqualTo(alone.steps());
+    assertThat(four.weights()).isEqualTo(alone.weights());
+    assertThat(four.steps()).isEqualTo(alone.steps());
+    assertThat(alone.steps().get(8).loss()).isLessThan(alone.steps().get(0).loss() - 0.2);
+  }
+
+  @Test
+  void aTrainingResumedInTheMiddleOfAnEpochEndsAsIfItHadNeverStopped() {
+    Trainer.Result uninterrupted = train(2, "uninterrupted", nothing());
+    assertThatThrownBy(() -> train(2, "interrupted", stoppingAt("test 6/9")))
+        .hasMessage("pulled the plug");
+    assertThat(directory.resolve("interrupted/step-00000004")).isDirectory();
+    ByteArrayOutputStream lines = new ByteArrayOutputStream();
+    Trainer.Result resumed =
+        train(4, "interrupted", new PrintStream(lines, true, StandardCharsets.UTF_8));
+    assertThat(lines.toString(StandardCharsets.UTF_8))
+        .startsWith("test 5/9: loss ")
+        .hasLineCount(5);
+    assertThat(resumed.weights()).isEqualTo(uninterrupted.weights());
+    assertThat(resumed.steps()).isEqualTo(uninterrupted.steps()).hasSize(9);
+  }
+
+  @Test
+  void aLossThatIsNotFiniteStopsAndNamesTheRows() {
+    try (TrainingEngine<TextExample> engine =
+        new TrainingEngine<>(CONTEXT, rdd(3), new LaneSettings(2, 23, 7), new NaNAt("row-3"), 2)) {
+      List<String> together =
+          dealt(2).stream()
+              .map(lane -> lane.microBatch(0, 0, 1, 7).stream().map(TextExample::id).toList())
+              .filter(ids -> ids.contains("row-3"))
+              .findAny()
+              .orElseThrow();
+      assertThatThrownBy(() -> engine.round(new float[1], 0, 0, "test"))
+          .isInstanceOfSatisfying(
+              JobFailure.class, e -> assertThat(e.kind()).isEqualTo(JobFailure.Kind.FAILURE))
+          .hasMessage(
+              "Cannot train: the loss is not a finite number for a micro-batch with the rows "
+                  + together);
+      assertThat(together.size()).isLessThan(ROWS);
+    }
+  }
+
+  @Test
+  void noRowsAndRepeatedIdsAreRefused() {
+    assertThatThrownBy(
+            () ->
+                new TrainingEngine<>(
+                    CONTEXT, CONTEXT.parallelize(List.<TextExample>of(), 2), LANES, new NaNAt("")))
+        .isInstanceOf(JobFailure.class)
+        .hasMessage("Cannot train: there are no rows");
+    List<TextExample> twice = new ArrayList<>(SyntheticRows.of(9, 1));
+    twice.addAll(SyntheticRows.of(1, 2));
+    assertThatThrownBy(
+            () ->
+                new TrainingEngine<>(CONTEXT, CONTEXT.parallelize(twice, 3), LANES, new NaNAt("")))
+        .hasMessageContaining("Cannot train: the row id row-0 occurs more than once");
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 7, 8, 1000})
+  void partitionsArePowersOfTwoWithinLanesAndParallelism(int parallelism) {
+    int partitions = TrainingEngine.partitions(8, parallelism);
+    assertThat(Integer.bitCount(partitions)).isEqualTo(1);
+    assertThat(partitions).isLessThanOrEqualTo(Math.min(8, parallelism));
+    assertThat(2 * partitions).isGreaterThan(Math.min(8, parallelism));
+  }
+
+  private Trainer.Result train(int parallelism, String checkpoints, PrintStream out) {
+    Trainer.Settings settings =
+        new Trainer.Settings(3, 5e-3, 0.2, LearningRateSchedule.Decay.COSINE, 0.01, 1, 2);
+    try (TrainingEngine<TextExample> engine = engine(parallelism, 3, LANES)) {
+      Trainer<TextExample> trainer = new Trainer<>(engine, settings, "test");
+      return trainer.train(
+          WEIGHTS,
+          LAYOUT,
+          new Checkpoints(directory.resolve(checkpoints), "digest", LAYOUT.tensors(""), 2),
+          new Progress(out, "test", trainer.totalSteps()));
+    }
+  }
+
+  private static PrintStream nothing() {
+    return new PrintStream(OutputStream.nullOutputStream(), true, StandardCharsets.UTF_8);
+  }
+
+  private static PrintStream stoppingAt(String start) {
+    return new PrintStream(OutputStream.nullOutputStream(), true, StandardCharsets.UTF_8) {
+      @Override
+      public void println(String line) {
+        if (line.startsWith(start)) {
+          throw new IllegalStateException("pulled the plug");
+        }
+      }
+    };
+  }
+
+  private static TrainingEngine<TextExample> engine(
+      int parallelism, int inputPartitions, LaneSettings lanes) {
+    return new TrainingEngine<>(
+        CONTEXT,
+        rdd(inputPartitions),
+        lanes,
+        new LanguageModelObjective(SyntheticRows.CONFIG),
+        parallelism);
+  }
+
+  /** The rows in another order for each number of partitions. */
+  private static JavaRDD<TextExample> rdd(int partitions) {
+    List<TextExample> rows = new ArrayList<>(SyntheticRows.of(ROWS, 1));
+    Collections.shuffle(rows, new Random(partitions));
+    return CONTEXT.parallelize(rows, partitions);
+  }
+
+  private static List<Lane<TextExample>> dealt() {
+    return dealt(LANES.lanes());
+  }
+
+  private static List<Lane<TextExample>> dealt(int laneCount) {
+    List<Lane<TextExample>> lanes = new ArrayList<>();
+    for (int number = 0; number < laneCount; number++) {
+      int lane = number;
+      lanes.add(
+          new Lane<>(
+              lane,
+              SyntheticRows.of(ROWS, 1).stream()
+                  .filter(row -> StableHash.lane(row.id(), laneCount) == lane)
+                  .toList()));
+    }
+    return lanes;
+  }
+
+  /** A loss of 1 per row, but NaN where a certain row takes part. */
+  private record NaNAt(String id) implements Objective<TextExample> {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public int parameterCount() {
+      return 1;
+    }
+
+    @Override
+    public double[] compute(float[] weights, List<TextExample> rows, float[] gradient) {
+      boolean bad = rows.stream().anyMatch(row -> row.id().equals(id));
+      return new double[] {bad ? Double.NaN : rows.size(), rows.size()};
+    }
+  }
+}

@@ -1,0 +1,172 @@
+package io.github.sparkrlhf.jobs;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.sparkrlhf.spark.SparkTestSession;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A reward model is trained by the shaded jar on a standalone cluster of separate processes. */
+class RewardClusterIT {
+  private static final Duration TIMEOUT = Duration.ofMinutes(4);
+  private static final Path JAR = Path.of("target", "spark-rlhf.jar").toAbsolutePath();
+  private static final Pattern LAST_STEP = Pattern.compile("reward (\\d+)/\\1: loss ([0-9.]+),");
+  private static final int KILL_AFTER_STEP = 15;
+  private static final int FEWEST_STEPS = 60;
+
+  @TempDir static Path directory;
+  private static StandaloneCluster cluster;
+  private static Path alone;
+
+  @BeforeAll
+  static void trainOnOneExecutor() throws IOException {
+    pairs();
+    cluster = StandaloneCluster.start(directory.resolve("cluster"), 2, 1, "2g");
+    // One task sums all lanes.
+    StandaloneCluster.Submission submission =
+        train("alone", "spark.cores.max=1", "spark.default.parallelism=1");
+    alone = directory.resolve("alone");
+    assertTrained(submission.await(TIMEOUT));
+  }
+
+  @AfterAll
+  static void stop() {
+    if (cluster != null) {
+      cluster.close();
+    }
+  }
+
+  @Test
+  void twoExecutorsWriteTheWeightsOfOne() throws IOException {
+    StandaloneCluster.Submission submission =
+        train(
+            "two", "spark.default.parallelism=4", "spark.scheduler.minRegisteredResourcesRatio=1");
+    cluster.awaitExecutors(2, TIMEOUT);
+    assertTrained(submission.await(TIMEOUT));
+    assertSameWeights("two");
+  }
+
+  @Test
+  void anExecutorKilledInTheMiddleOfTrainingChangesNoByte() throws IOException {
+    StandaloneCluster.Submission submission =
+        train("killed", "spark.scheduler.minRegisteredResourcesRatio=1");
+    submission.awaitOutput("reward " + KILL_AFTER_STEP + "/", TIMEOUT);
+    List<ProcessHandle> executors = cluster.awaitExecutors(2, TIMEOUT);
+    cluster.kill(executors.get(0));
+    assertThat(executors.get(0).isAlive()).isFalse();
+    assertThat(submission.isRunning()).isTrue();
+    assertThat(submission.output()).doesNotContainPattern(LAST_STEP);
+    assertTrained(submission.await(TIMEOUT));
+    assertSameWeights("killed");
+  }
+
+  /** A log in which the response that says yes wins, and a run of pairs and a tokenizer from it. */
+  private static void pairs() {
+    String log = directory.resolve("log.parquet").toString();
+    SparkTestSession.get()
+        .sql(
+            """
+            SELECT id % 2 = 0 AS first, concat('Question ', id, '?') AS prompt,
+              concat('yes ', repeat('really ', cast(id % 7 AS int)), id) AS good,
+              concat('no ', repeat('never ', cast(id % 5 AS int)), id) AS bad
+            FROM range(260)""")
+        .selectExpr(
+            "prompt",
+            "if(first, good, bad) AS response_a",
+            "if(first, bad, good) AS response_b",
+            "if(first, 'a', 'b') AS choice")
+        .write()
+        .parquet(log);
+    run("pairs", "--input", log, "--run-id", "log", "--warehouse", warehouse());
+    run(
+        "tokenizer",
+        "--input",
+        log,
+        "--text",
+        "prompt",
+        "--text",
+        "response_a",
+        "--text",
+        "response_b",
+        "--vocabulary-size",
+        "300",
+        "--output",
+        directory.resolve("tokenizer").toString(),
+        "--warehouse",
+        warehouse());
+  }
+
+  private static void run(String... args) {
+    CommandLineRun run = CommandLineRun.of(args);
+    assertThat(run.err()).isEmpty();
+    assertThat(run.exitCode()).isZero();
+  }
+
+  private static StandaloneCluster.Submission train(String output, String... conf)
+      throws IOException {
+    List<String> settings =
+        new ArrayList<>(
+            List.of(
+                "spark.executor.memory=1g",
+                "spark.executor.cores=1",
+                "spark.ui.enabled=false",
+                "spark.sql.shuffle.partitions=2"));
+    settings.addAll(List.of(conf));
+    return cluster.submitInBackground(
+        settings,
+        Main.class.getName(),
+        JAR,
+        "reward",
+        "--kind",
+        "transformer",
+        "--tokenizer",
+        directory.resolve("tokenizer").toString(),
+        "--hidden-size",
+        "32",
+        "--layers",
+        "2",
+        "--max-length",
+        "64",
+        "--epochs",
+        "6",
+        "--lanes",
+        "4",
+        "--micro-batch",
+        "4",
+        "--learning-rate",
+        "3e-3",
+        "--checkpoint-every",
+        "25",
+        "--warehouse",
+        warehouse(),
+        "--output",
+        directory.resolve(output).toString());
+  }
+
+  private static void assertTrained(StandaloneCluster.Result result) {
+    assertThat(result.exitCode()).as(result.output()).isZero();
+    Matcher last = LAST_STEP.matcher(result.output());
+    assertThat(last.find()).isTrue();
+    assertThat(Integer.parseInt(last.group(1))).isGreaterThanOrEqualTo(FEWEST_STEPS);
+    // A model that learned nothing has a loss of log 2.
+    assertThat(Double.parseDouble(last.group(2))).isLessThan(0.3);
+  }
+
+  private static void assertSameWeights(String output) {
+    assertThat(directory.resolve(output).resolve("model.safetensors"))
+        .hasSameBinaryContentAs(alone.resolve("model.safetensors"));
+  }
+
+  private static String warehouse() {
+    return directory.resolve("warehouse").toString();
+  }
+}

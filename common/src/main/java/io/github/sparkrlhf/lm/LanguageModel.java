@@ -5,10 +5,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * A model as it stands in a Hugging Face directory: {@code config.json}, {@code model.safetensors},
@@ -22,6 +22,7 @@ import java.util.Set;
 public record LanguageModel(TransformerConfig config, float[] weights, TokenizerFile tokenizer) {
   private static final String CONFIG = "config.json";
   private static final String WEIGHTS = "model.safetensors";
+  private static final int MAX_NAMES = 20;
 
   /**
    * Reads a model directory.
@@ -50,43 +51,55 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
 
   private static float[] readWeights(Path file, TransformerConfig config) {
     ParameterLayout layout = config.layout();
-    float[] weights = new float[layout.size()];
     try (Safetensors tensors = Safetensors.open(file)) {
-      Set<String> found = new LinkedHashSet<>();
-      tensors.tensors().forEach(tensor -> found.add(tensor.name()));
-      List<String> missing = new ArrayList<>();
+      requireFit(file, tensors, config);
+      // Only now: what the file really holds bounds what is allocated.
+      float[] weights = new float[layout.size()];
       for (ParameterLayout.Parameter parameter : layout.parameters()) {
-        if (!found.remove(parameter.name())) {
-          missing.add(parameter.name());
-        }
-      }
-      if (config.tiedEmbeddings()) {
-        found.remove("lm_head.weight");
-      }
-      if (!missing.isEmpty() || !found.isEmpty()) {
-        throw JobFailure.failure(
-            "Cannot use " + file + ": missing tensors " + missing + ", unexpected " + found);
-      }
-      for (Safetensors.Tensor tensor : tensors.tensors()) {
-        if (config.tiedEmbeddings() && tensor.name().equals("lm_head.weight")) {
-          continue;
-        }
-        ParameterLayout.Parameter parameter = layout.parameter(tensor.name());
-        if (!java.util.Arrays.equals(parameter.shape(), tensor.shape())) {
-          throw JobFailure.failure(
-              "Cannot use "
-                  + file
-                  + ": "
-                  + tensor.name()
-                  + " has shape "
-                  + java.util.Arrays.toString(tensor.shape())
-                  + ", the configuration says "
-                  + java.util.Arrays.toString(parameter.shape()));
-        }
         tensors.readInto(parameter.name(), weights, parameter.offset());
       }
+      return weights;
     }
-    return weights;
+  }
+
+  /** Checks that the file has exactly the tensors of the configuration, in their shapes. */
+  private static void requireFit(Path file, Safetensors tensors, TransformerConfig config) {
+    Map<String, long[]> found = new LinkedHashMap<>();
+    tensors.tensors().forEach(tensor -> found.put(tensor.name(), tensor.shape()));
+    if (config.tiedEmbeddings()) {
+      found.remove("lm_head.weight");
+    }
+    List<String> missing = new ArrayList<>();
+    List<String> misshapen = new ArrayList<>();
+    for (ParameterLayout.Parameter parameter : config.layout().parameters()) {
+      long[] shape = found.remove(parameter.name());
+      if (shape == null) {
+        missing.add(parameter.name());
+      } else if (!Arrays.equals(parameter.shape(), shape)) {
+        misshapen.add(
+            "%s has shape %s, the configuration says %s"
+                .formatted(
+                    parameter.name(), Arrays.toString(shape), Arrays.toString(parameter.shape())));
+      }
+    }
+    if (!missing.isEmpty() || !found.isEmpty()) {
+      throw JobFailure.failure(
+          "Cannot use "
+              + file
+              + ": missing tensors "
+              + abridged(missing)
+              + ", unexpected "
+              + abridged(List.copyOf(found.keySet())));
+    }
+    if (!misshapen.isEmpty()) {
+      throw JobFailure.failure("Cannot use " + file + ": " + misshapen.get(0));
+    }
+  }
+
+  private static String abridged(List<String> names) {
+    return names.size() <= MAX_NAMES
+        ? names.toString()
+        : names.subList(0, MAX_NAMES) + " and " + (names.size() - MAX_NAMES) + " more";
   }
 
   /**

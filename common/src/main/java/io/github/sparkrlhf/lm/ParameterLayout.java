@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.lm;
 
 import io.github.sparkrlhf.spark.CounterRandom;
+import io.github.sparkrlhf.spark.JobFailure;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -67,9 +68,18 @@ public final class ParameterLayout implements Serializable {
   }
 
   private void add(String name, long... shape) {
+    int room = Integer.MAX_VALUE - size;
+    long elements = 1;
+    for (long dimension : shape) {
+      if (dimension > room / elements) {
+        throw JobFailure.failure(
+            "it has more than " + Integer.MAX_VALUE + " parameters, those from " + name + " on");
+      }
+      elements *= dimension;
+    }
     Parameter parameter = new Parameter(name, shape, size);
     parameters.put(name, parameter);
-    size = Math.addExact(size, parameter.size());
+    size += parameter.size();
   }
 
   /** How many numbers all parameters have together. */

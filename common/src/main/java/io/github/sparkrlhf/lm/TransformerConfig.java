@@ -48,6 +48,9 @@ public record TransformerConfig(
     boolean mlpBias)
     implements Serializable {
 
+  /** More layers than any model has: a number beyond it is a damaged or hostile file. */
+  public static final int MAX_LAYERS = 1024;
+
   private static final ObjectMapper JSON = new ObjectMapper();
 
   /** The model families that share this code path. */
@@ -85,7 +88,7 @@ public record TransformerConfig(
     require(vocabularySize > 0, "vocab_size", vocabularySize);
     require(hiddenSize > 0, "hidden_size", hiddenSize);
     require(intermediateSize > 0, "intermediate_size", intermediateSize);
-    require(layers > 0, "num_hidden_layers", layers);
+    require(layers > 0 && layers <= MAX_LAYERS, "num_hidden_layers", layers);
     require(heads > 0, "num_attention_heads", heads);
     require(keyValueHeads > 0 && heads % keyValueHeads == 0, "num_key_value_heads", keyValueHeads);
     require(headSize > 0 && headSize % 2 == 0, "head_dim", headSize);
@@ -169,7 +172,10 @@ public record TransformerConfig(
       throw JobFailure.failure("Cannot read " + file + ": " + e.getMessage(), e);
     }
     try {
-      return parse(json);
+      TransformerConfig config = parse(json);
+      // Fails here, by the file's name, if one array cannot hold so many weights.
+      config.layout();
+      return config;
     } catch (JobFailure e) {
       throw JobFailure.failure("Cannot use " + file + ": " + e.getMessage(), e);
     }
@@ -249,7 +255,13 @@ public record TransformerConfig(
 
   private static int integer(JsonNode json, String field, int fallback) {
     JsonNode value = json.path(field);
-    return value.isNumber() ? value.asInt() : fallback;
+    if (!value.isNumber()) {
+      return fallback;
+    }
+    if (!value.isIntegralNumber() || !value.canConvertToInt()) {
+      throw JobFailure.failure(field + " cannot be " + value.asText());
+    }
+    return value.intValue();
   }
 
   private static void require(boolean holds, String field, Number value) {

@@ -119,6 +119,19 @@ class LanguageModelTest {
   }
 
   @Test
+  void aConfigurationLargerThanItsFileIsRefusedBeforeItsWeightsAreAllocated() throws IOException {
+    model(TIED).save(directory.resolve("model"), Map.of());
+    Path config = directory.resolve("model/config.json");
+    String widest = "\"vocab_size\" : 134000000";
+    Files.writeString(config, Files.readString(config).replace("\"vocab_size\" : 259", widest));
+    assertThat(Files.readString(config)).contains(widest);
+    assertThatThrownBy(() -> LanguageModel.load(directory.resolve("model")))
+        .isInstanceOf(JobFailure.class)
+        .hasMessageEndingWith(
+            "model.embed_tokens.weight has shape [259, 16], the configuration says [134000000, 16]");
+  }
+
+  @Test
   void aTokenizerWithMoreTokensThanTheEmbeddingIsRefused() {
     TransformerConfig small = TransformerConfig.llama(200, 16, 24, 2, 2, 16);
     model(small).save(directory.resolve("model"), Map.of());

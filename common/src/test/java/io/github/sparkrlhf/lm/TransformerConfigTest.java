@@ -62,6 +62,12 @@ class TransformerConfigTest {
         "{'num_key_value_heads': 3} | num_key_value_heads cannot be 3",
         "{'head_dim': 7} | head_dim cannot be 7",
         "{'vocab_size': null} | vocab_size cannot be -1",
+        "{'num_hidden_layers': 1000000000} | num_hidden_layers cannot be 1000000000",
+        "{'hidden_size': 4294967297} | hidden_size cannot be 4294967297",
+        "{'hidden_size': 32.5} | hidden_size cannot be 32.5",
+        "{'vocab_size': 2147483647} | it has more than 2147483647 parameters",
+        "{'head_dim': 2147483646} | it has more than 2147483647 parameters",
+        "{'intermediate_size': 2147483647} | those from model.layers.0.mlp.gate_proj.weight on",
         "{'architectures': ['LlamaForSequenceClassification'], 'num_labels': 3} | one label",
         "{'architectures': ['LlamaForSequenceClassification']} | one label, this one has 2"
       })

@@ -82,6 +82,11 @@ public final class ModelDirectories {
     }
   }
 
+  /** Whether a directory is there and was written by the run. */
+  public static boolean isOf(Path directory, String runId) {
+    return runId.equals(runOf(directory));
+  }
+
   /** The run that wrote a directory; null if it does not say. */
   private static String runOf(Path directory) {
     try {
@@ -94,7 +99,8 @@ public final class ModelDirectories {
   }
 
   /**
-   * The SHA-256 over names and contents of all files below a directory.
+   * The SHA-256 over names and contents of all files below a directory that decide how the model
+   * behaves: all but {@code rlhf.json}, which says who made it and when.
    *
    * @throws JobFailure if it is no directory or a file cannot be read
    */
@@ -104,7 +110,12 @@ public final class ModelDirectories {
     }
     try (Stream<Path> below = Files.walk(directory)) {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      List<Path> files = below.filter(Files::isRegularFile).sorted().toList();
+      List<Path> files =
+          below
+              .filter(Files::isRegularFile)
+              .filter(file -> !file.getFileName().toString().equals(PROVENANCE))
+              .sorted()
+              .toList();
       for (Path file : files) {
         digest.update(
             file.getFileName().toString().getBytes(java.nio.charset.StandardCharsets.UTF_8));

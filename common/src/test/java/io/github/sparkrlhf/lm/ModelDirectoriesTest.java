@@ -124,6 +124,27 @@ class ModelDirectoriesTest {
     assertThat(ModelDirectories.digest(model)).isNotEqualTo(digest);
   }
 
+  @Test
+  void theDigestIsThatOfTheModelNotOfWhoMadeIt() throws IOException {
+    write("r1", "one");
+    String digest = ModelDirectories.digest(model);
+    ModelDirectories.deleteTree(model);
+    write("r2", "one");
+    assertThat(ModelDirectories.digest(model)).isEqualTo(digest);
+    Files.delete(model.resolve("rlhf.json"));
+    assertThat(ModelDirectories.digest(model)).isEqualTo(digest);
+  }
+
+  @Test
+  void aDirectoryBelongsToTheRunThatWroteIt() throws IOException {
+    assertThat(ModelDirectories.isOf(model, "r1")).isFalse();
+    write("r1", "one");
+    assertThat(ModelDirectories.isOf(model, "r1")).isTrue();
+    assertThat(ModelDirectories.isOf(model, "r2")).isFalse();
+    Files.delete(model.resolve("rlhf.json"));
+    assertThat(ModelDirectories.isOf(model, "r1")).isFalse();
+  }
+
   private void assertRefused(Map<String, Object> provenance) {
     assertThatThrownBy(
             () ->

@@ -5,6 +5,7 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.when;
 
 import io.github.sparkrlhf.spark.CounterRandom;
+import io.github.sparkrlhf.spark.JobFailure;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
@@ -47,10 +48,13 @@ public final class SimulatedLog {
   /**
    * @param seed what the log is a function of
    * @param rows how many rows the log has, at least {@link #MINIMUM_ROWS}
+   * @throws JobFailure usage, if they are fewer
    */
   public SimulatedLog(SparkSession spark, long seed, int rows) {
     if (rows < MINIMUM_ROWS) {
-      throw new IllegalArgumentException("rows must be at least " + MINIMUM_ROWS + ": " + rows);
+      throw JobFailure.usage(
+          "Cannot make up a log of %d events: some flaws would have no example with less than %d"
+              .formatted(rows, MINIMUM_ROWS));
     }
     this.spark = spark;
     this.seed = seed;

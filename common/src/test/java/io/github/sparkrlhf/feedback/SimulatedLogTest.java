@@ -6,6 +6,7 @@ import static org.apache.spark.sql.functions.lit;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -123,7 +124,8 @@ class SimulatedLogTest {
   @Test
   void refusesALogTooSmallForItsFlaws() {
     assertThatThrownBy(() -> new SimulatedLog(SPARK, 1, 10))
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("at least 1000");
+        .isInstanceOf(JobFailure.class)
+        .hasMessage(
+            "Cannot make up a log of 10 events: some flaws would have no example with less than 1000");
   }
 }

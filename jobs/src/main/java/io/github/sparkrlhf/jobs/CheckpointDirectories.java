@@ -4,9 +4,13 @@ import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.training.Checkpoints;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 
 /** Where a job keeps its checkpoints. */
 final class CheckpointDirectories {
+  /** Names of the options about checkpoints, which do not change a result. */
+  static final Set<String> OPTIONS = Set.of("checkpoints", "checkpoint-every");
+
   private CheckpointDirectories() {}
 
   /** The chosen directory, or {@code <output>.checkpoints} beside the output. */

@@ -1,11 +1,13 @@
 package io.github.sparkrlhf.jobs;
 
+import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.StableHash;
 import io.github.sparkrlhf.tables.Json;
 import io.github.sparkrlhf.tables.Run;
 import io.github.sparkrlhf.tables.Tables;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -34,6 +36,7 @@ import picocli.CommandLine.Spec;
 abstract class JobCommand implements Callable<Integer> {
   private static final Pattern SECRET =
       Pattern.compile("password|secret|credential|(access|api|private)-key|(auth|access)-token");
+  private static final String TASK_CPUS = "spark.task.cpus";
   private static final int ID_DIGITS = 12;
 
   @Mixin private SessionOptions session;
@@ -57,15 +60,38 @@ abstract class JobCommand implements Callable<Integer> {
   protected abstract List<String> inputFingerprints(JobContext context);
 
   /**
-   * The job itself; called only if the run is not complete yet.
+   * Checks the options, given and default, before anything is opened or read.
+   *
+   * @throws io.github.sparkrlhf.spark.JobFailure usage, if one is out of range or would be ignored
+   */
+  protected void validate(Given given) {}
+
+  /**
+   * The directories that the job writes and names by options; a complete run that has lost one runs
+   * again. Each says in its provenance which run wrote it.
+   */
+  protected List<Path> outputs() {
+    return List.of();
+  }
+
+  /**
+   * Whether transformers decide the result: then the number of threads of a matrix product does
+   * too, in its last bits.
+   */
+  protected boolean usesTransformers() {
+    return false;
+  }
+
+  /**
+   * The job itself; called only if the run is not complete yet, or has lost an output.
    *
    * @return the summary stored with the run
    */
   protected abstract Map<String, Object> execute(JobContext context);
 
   /**
-   * Names (without dashes) of options that do not change the result, such as the directory it is
-   * written to; they are no part of the run's identity.
+   * Names (without dashes) of options that do not change the result, such as where checkpoints are
+   * kept or what this kind of model ignores; they are no part of the run's identity.
    */
   protected Set<String> optionsOutsideIdentity() {
     return Set.of();
@@ -73,21 +99,32 @@ abstract class JobCommand implements Callable<Integer> {
 
   @Override
   public final Integer call() {
+    validate(new Given(spec.commandLine().getParseResult()));
     SparkSession spark = session.openSession();
     Tables tables = session.openTables(spark);
     tables.registerViews();
     PrintStream out = main.out();
-    List<String> inputs = inputFingerprints(new JobContext(spark, tables, null, out));
-    String configuration = configuration(inputs);
+    List<String> inputs =
+        List.copyOf(inputFingerprints(new JobContext(spark, tables, List.of(), null, out)));
+    String configuration = configuration(spark, inputs);
     Run run = tables.begin(spec.name(), effectiveRunId(configuration), configuration);
     if (run.isComplete()) {
-      out.println("Run " + run.id() + " is already complete: nothing to do");
-      return 0;
+      List<Path> lost = lostOutputs(run);
+      if (lost.isEmpty()) {
+        out.println("Run " + run.id() + " is already complete: nothing to do");
+        return 0;
+      }
+      out.println("Run " + run.id() + " is complete but has lost " + lost + ": running it again");
     }
-    Supplier<Map<String, Object>> work = () -> execute(new JobContext(spark, tables, run, out));
+    Supplier<Map<String, Object>> work =
+        () -> execute(new JobContext(spark, tables, inputs, run, out));
     run.complete(JobDescriptions.described(spark.sparkContext(), spec.name(), work));
     out.println("Run " + run.id() + " is complete");
     return 0;
+  }
+
+  private List<Path> lostOutputs(Run run) {
+    return outputs().stream().filter(output -> !ModelDirectories.isOf(output, run.id())).toList();
   }
 
   private String effectiveRunId(String configuration) {
@@ -98,7 +135,7 @@ abstract class JobCommand implements Callable<Integer> {
   }
 
   /** All options that can change the result, given or default, and the inputs, as sorted JSON. */
-  private String configuration(List<String> inputs) {
+  private String configuration(SparkSession spark, List<String> inputs) {
     Map<String, Object> configuration = new TreeMap<>();
     for (OptionSpec option : spec.options()) {
       String name = option.longestName().replaceFirst("^--", "");
@@ -113,6 +150,9 @@ abstract class JobCommand implements Callable<Integer> {
       }
     }
     configuration.put("inputs", inputs);
+    if (usesTransformers()) {
+      configuration.put(TASK_CPUS, spark.sparkContext().getConf().getInt(TASK_CPUS, 1));
+    }
     return Json.sorted(configuration);
   }
 

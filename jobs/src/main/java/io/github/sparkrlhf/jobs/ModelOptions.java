@@ -8,10 +8,21 @@ import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import picocli.CommandLine.Option;
 
 /** Where a model's first weights come from: a checkpoint, or a new model of a given shape. */
 final class ModelOptions {
+  /** Names of the options that say where the weights come from. */
+  static final Set<String> SOURCES = Set.of("model", "tokenizer");
+
+  /** Names of the options that describe a new model. */
+  static final Set<String> SIZES =
+      Set.of("hidden-size", "intermediate-size", "layers", "heads", "max-length");
+
+  /** A token that begins the text, one of the text, one that ends it. */
+  private static final int MIN_LENGTH = 3;
+
   @Option(
       names = "--model",
       paramLabel = "DIR",
@@ -60,30 +71,52 @@ final class ModelOptions {
           "Longest sequence of a new model, prompt and response together (default: ${DEFAULT-VALUE}).")
   private int maxLength;
 
-  List<String> fingerprints() {
-    require();
-    return List.of(ModelDirectories.digest(model != null ? model : tokenizer));
-  }
-
-  /** The model to start from, with the head that is wanted. */
-  LanguageModel load(TransformerConfig.Head head, long seed) {
-    require();
+  /** Checks the options; all of them apply to a new model, only {@code --model} to an old one. */
+  void validate(Given given) {
     if (model != null) {
-      return LanguageModel.load(model).withHead(head, seed);
+      given.refuse(List.of("tokenizer"), "--model has a tokenizer of its own; give one of the two");
+      given.refuse(SIZES, "the model of --model has its sizes already");
+      return;
     }
-    TokenizerFile file = TokenizerFile.load(tokenizer);
+    if (tokenizer == null) {
+      throw JobFailure.usage("Cannot make a model: give either --model or --tokenizer");
+    }
+    Given.requireCount("hidden-size", hiddenSize);
+    Given.require(
+        layers >= 1 && layers <= TransformerConfig.MAX_LAYERS,
+        "layers",
+        layers,
+        "between 1 and " + TransformerConfig.MAX_LAYERS);
+    Given.requireCount("heads", heads);
+    Given.requireCount("intermediate-size", intermediate());
+    Given.require(maxLength >= MIN_LENGTH, "max-length", maxLength, "at least " + MIN_LENGTH);
     if (hiddenSize % heads != 0 || hiddenSize / heads % 2 != 0) {
       throw JobFailure.usage(
           "Cannot make a model: --hidden-size %d is not an even multiple of --heads %d"
               .formatted(hiddenSize, heads));
     }
-    int intermediate =
-        intermediateSize != null ? intermediateSize : (hiddenSize * 8 / 3 + 15) / 16 * 16;
+  }
+
+  /** Names of the options that say nothing about this model. */
+  Set<String> outsideIdentity() {
+    return model != null ? SIZES : Set.of();
+  }
+
+  List<String> fingerprints() {
+    return List.of(ModelDirectories.digest(model != null ? model : tokenizer));
+  }
+
+  /** The model to start from, with the head that is wanted. */
+  LanguageModel load(TransformerConfig.Head head, long seed) {
+    if (model != null) {
+      return LanguageModel.load(model).withHead(head, seed);
+    }
+    TokenizerFile file = TokenizerFile.load(tokenizer);
     TransformerConfig config =
         TransformerConfig.llama(
                 Tokenizer.of(file).vocabularySize(),
                 hiddenSize,
-                intermediate,
+                intermediate(),
                 layers,
                 heads,
                 maxLength)
@@ -96,9 +129,10 @@ final class ModelOptions {
     return String.valueOf(model != null ? model : tokenizer);
   }
 
-  private void require() {
-    if ((model == null) == (tokenizer == null)) {
-      throw JobFailure.usage("Cannot make a model: give either --model or --tokenizer");
+  private int intermediate() {
+    if (intermediateSize != null) {
+      return intermediateSize;
     }
+    return (int) Math.min(Integer.MAX_VALUE, (hiddenSize * 8L / 3 + 15) / 16 * 16);
   }
 }

@@ -130,6 +130,11 @@ final class PairsJob extends JobCommand {
   private double maxQuarantineShare;
 
   @Override
+  protected void validate(Given given) {
+    Given.requireShare("max-quarantine-share", maxQuarantineShare);
+  }
+
+  @Override
   protected List<String> inputFingerprints(JobContext context) {
     return inputs.stream().map(input -> Inputs.fingerprint(context.spark(), input)).toList();
   }

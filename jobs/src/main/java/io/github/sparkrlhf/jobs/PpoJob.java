@@ -97,6 +97,28 @@ final class PpoJob extends JobCommand {
   @Mixin private PpoOptions options;
 
   @Override
+  protected void validate(Given given) {
+    options.validate(given);
+  }
+
+  @Override
+  protected Set<String> optionsOutsideIdentity() {
+    Set<String> names = new HashSet<>(CheckpointDirectories.OPTIONS);
+    names.addAll(options.outsideIdentity());
+    return names;
+  }
+
+  @Override
+  protected List<Path> outputs() {
+    return List.of(output);
+  }
+
+  @Override
+  protected boolean usesTransformers() {
+    return true;
+  }
+
+  @Override
   protected List<String> inputFingerprints(JobContext context) {
     List<String> fingerprints =
         new ArrayList<>(
@@ -125,7 +147,7 @@ final class PpoJob extends JobCommand {
     IterationStore store = new IterationStore(context.spark(), checkpointDirectory);
     PpoTrainer.Result result =
         trainer.train(
-            prompts(context, start, settings.maxNewTokens()),
+            prompts(context, start, room(start, trainer.critic(), settings), settings),
             CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
             store,
             new Progress(context.out(), "ppo", settings.iterations()));
@@ -150,8 +172,14 @@ final class PpoJob extends JobCommand {
     return start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed());
   }
 
+  /** The longest prompt after which both networks can read a whole response. */
+  private static int room(LanguageModel policy, LanguageModel critic, PpoSettings settings) {
+    int positions = Math.min(policy.config().maxPositions(), critic.config().maxPositions());
+    return positions - settings.maxNewTokens();
+  }
+
   private List<RolloutSampler.Prompt> prompts(
-      JobContext context, LanguageModel start, int maxNewTokens) {
+      JobContext context, LanguageModel start, int room, PpoSettings settings) {
     Dataset<Row> rows = Inputs.read(context.spark(), context.tables(), input);
     Dataset<Row> texts =
         rows.select(
@@ -164,7 +192,6 @@ final class PpoJob extends JobCommand {
           TextRows.withIds(texts.drop("prompt_id").withColumn("response", lit("")), "prompt_id");
     }
     Tokenizer tokenizer = Tokenizer.of(start.tokenizer());
-    int room = start.config().maxPositions() - maxNewTokens;
     List<RolloutSampler.Prompt> prompts = new ArrayList<>();
     Set<String> ids = new HashSet<>();
     for (Row row : texts.select("prompt_id", "prompt").orderBy("prompt_id").collectAsList()) {
@@ -175,8 +202,8 @@ final class PpoJob extends JobCommand {
       int[] tokens = tokenizer.encodePrompt(row.getString(1));
       if (tokens.length > room) {
         throw JobFailure.usage(
-            "Cannot sample: prompt %s has %d tokens; with --max-new-tokens %d the model has room for %d"
-                .formatted(row.getString(0), tokens.length, maxNewTokens, room));
+            "Cannot sample: prompt %s has %d tokens; with --max-new-tokens %d policy and critic have room for %d"
+                .formatted(row.getString(0), tokens.length, settings.maxNewTokens(), room));
       }
       prompts.add(new RolloutSampler.Prompt(row.getString(0), row.getString(1), tokens));
     }
@@ -192,13 +219,14 @@ final class PpoJob extends JobCommand {
     return summary;
   }
 
+  /** All metrics of an iteration but its speed: the same run has the same summary. */
   private static Map<String, Double> metrics(JobContext context, int iteration) {
     Map<String, Double> metrics = new TreeMap<>();
     for (Row row :
         context
             .run()
             .rows(Table.PPO_METRICS)
-            .filter("iteration = " + iteration)
+            .filter("iteration = " + iteration + " AND metric <> 'eps'")
             .select("metric", "value")
             .collectAsList()) {
       metrics.put(row.getString(0), row.getDouble(1));
@@ -217,7 +245,7 @@ final class PpoJob extends JobCommand {
     provenance.put("job", "ppo");
     provenance.put("parent", policy.toString());
     provenance.put("reward", reward.toString());
-    provenance.put("inputs", inputFingerprints(context));
+    provenance.put("inputs", context.inputs());
     ModelDirectories.publish(
         output,
         provenance,

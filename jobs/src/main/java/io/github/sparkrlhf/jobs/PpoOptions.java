@@ -4,10 +4,14 @@ import io.github.sparkrlhf.ppo.KlController;
 import io.github.sparkrlhf.ppo.KlEstimator;
 import io.github.sparkrlhf.ppo.PpoLoss;
 import io.github.sparkrlhf.ppo.PpoSettings;
+import java.util.List;
+import java.util.Set;
 import picocli.CommandLine.Option;
 
 /** The knobs of PPO. */
 final class PpoOptions {
+  private static final String KL_HORIZON = "kl-horizon";
+
   @Option(
       names = "--iterations",
       paramLabel = "N",
@@ -207,6 +211,60 @@ final class PpoOptions {
       defaultValue = "0",
       description = "Seed of everything random (default: ${DEFAULT-VALUE}).")
   private long seed;
+
+  /** Checks the ranges, and that every option given has a meaning. */
+  void validate(Given given) {
+    Given.requireCount("iterations", iterations);
+    Given.requireCount("prompts-per-iteration", promptsPerIteration);
+    Given.requireCount("samples-per-prompt", samplesPerPrompt);
+    Given.require(
+        (long) promptsPerIteration * samplesPerPrompt <= Integer.MAX_VALUE,
+        "samples-per-prompt",
+        samplesPerPrompt,
+        "less: an iteration cannot have so many responses");
+    Given.requireCount("max-new-tokens", maxNewTokens);
+    Given.requirePositive("temperature", temperature);
+    Given.requireCount("epochs", epochs);
+    Given.requireCount("minibatches", minibatches);
+    Given.requirePositive("learning-rate", learningRate);
+    Given.requirePositive("critic-learning-rate", criticLearningRate);
+    Given.require(gamma > 0 && gamma <= 1, "gamma", gamma, "greater than 0 and at most 1");
+    Given.requireShare("lambda", lambda);
+    Given.requirePositive("clip-range", clipRange);
+    Given.requirePositive("clip-range-value", clipRangeValue);
+    Given.requireNotNegative("value-coefficient", valueCoefficient);
+    Given.requireNotNegative("entropy-coefficient", entropyCoefficient);
+    Given.requirePositive("max-gradient-norm", maxGradientNorm);
+    Given.requireNotNegative("missing-stop-penalty", missingStopPenalty);
+    Given.requireLanes(lanes);
+    Given.requireCount("generation-batch", generationBatch);
+    Given.requireCount("checkpoint-every", checkpointEvery);
+    if (targetApproxKl != null) {
+      Given.requirePositive("target-approx-kl", targetApproxKl);
+    }
+    validateKl(given);
+  }
+
+  private void validateKl(Given given) {
+    Given.requireNotNegative("kl-coefficient", klCoefficient);
+    if (klTarget == null) {
+      given.refuse(List.of(KL_HORIZON), "without --kl-target the coefficient is fixed");
+      return;
+    }
+    Given.requirePositive("kl-target", klTarget);
+    Given.requirePositive(KL_HORIZON, klHorizon);
+    long responses = (long) promptsPerIteration * samplesPerPrompt;
+    Given.require(
+        klHorizon >= responses,
+        KL_HORIZON,
+        klHorizon,
+        "at least the " + responses + " responses of an iteration");
+  }
+
+  /** Names of the options that say nothing about this run. */
+  Set<String> outsideIdentity() {
+    return klTarget == null ? Set.of(KL_HORIZON) : Set.of();
+  }
 
   long seed() {
     return seed;

@@ -17,6 +17,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import picocli.CommandLine.Command;
@@ -89,6 +91,52 @@ final class RewardJob extends JobCommand {
   private String resolvedRun;
 
   @Override
+  protected void validate(Given given) {
+    given.refuse(ignored(), "it is no option of --kind " + kind);
+    if (kind == Kind.TRANSFORMER) {
+      model.validate(given);
+      training.validate();
+      Given.requireNotNegative("margin-scale", marginScale);
+    } else {
+      Given.requireNotNegative("regularization", regularization);
+    }
+  }
+
+  @Override
+  protected Set<String> optionsOutsideIdentity() {
+    Set<String> names = new TreeSet<>(ignored());
+    names.addAll(CheckpointDirectories.OPTIONS);
+    if (kind == Kind.TRANSFORMER) {
+      names.addAll(model.outsideIdentity());
+    }
+    // The run that it means is among the inputs, whether it is named or the only one.
+    names.add("pairs-run");
+    return names;
+  }
+
+  /** Names of the options that the other kind has. */
+  private Set<String> ignored() {
+    if (kind == Kind.TRANSFORMER) {
+      return Set.of("regularization");
+    }
+    Set<String> names = new TreeSet<>(TrainingOptions.NAMES);
+    names.addAll(ModelOptions.SOURCES);
+    names.addAll(ModelOptions.SIZES);
+    names.add("margin-scale");
+    return names;
+  }
+
+  @Override
+  protected List<Path> outputs() {
+    return List.of(output);
+  }
+
+  @Override
+  protected boolean usesTransformers() {
+    return kind == Kind.TRANSFORMER;
+  }
+
+  @Override
   protected List<String> inputFingerprints(JobContext context) {
     resolvedRun = context.tables().resolveRun(Table.PAIRS, pairsRun);
     List<String> fingerprints = new ArrayList<>(List.of("pairs of run " + resolvedRun));
@@ -119,7 +167,7 @@ final class RewardJob extends JobCommand {
     Map<String, Object> provenance = new LinkedHashMap<>(summary);
     provenance.put(ModelDirectories.RUN_ID, context.run().id());
     provenance.put("job", "reward");
-    provenance.put("inputs", inputFingerprints(context));
+    provenance.put("inputs", context.inputs());
     fitted.save(output, provenance);
     print(context, metrics);
     context.out().println("Model in " + output);

@@ -63,6 +63,11 @@ final class ScoreJob extends JobCommand {
   private Path model;
 
   @Override
+  protected boolean usesTransformers() {
+    return true;
+  }
+
+  @Override
   protected List<String> inputFingerprints(JobContext context) {
     return List.of(ModelDirectories.digest(model), Inputs.fingerprint(context.spark(), input));
   }

@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.jobs;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.expr;
 import static org.apache.spark.sql.functions.lit;
 
 import io.github.sparkrlhf.lm.LanguageModel;
@@ -20,10 +21,12 @@ import io.github.sparkrlhf.training.TrainingEngine;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
@@ -42,6 +45,9 @@ import picocli.CommandLine.Option;
       "Each EXPRESSION is Spark SQL over the columns of the input."
     })
 final class SftJob extends JobCommand {
+  /** Of texts; never null, so that what is not usable is skipped and counted. */
+  private static final String USABLE = "prompt is not null and trim(coalesce(response, '')) <> ''";
+
   @Option(
       names = "--input",
       required = true,
@@ -71,6 +77,14 @@ final class SftJob extends JobCommand {
   private double validationShare;
 
   @Option(
+      names = "--max-skipped-share",
+      paramLabel = "SHARE",
+      defaultValue = "0.05",
+      description =
+          "Fail with exit code 3 if a greater share of rows, 0 to 1, has no prompt or a blank response and is skipped (default: ${DEFAULT-VALUE}).")
+  private double maxSkippedShare;
+
+  @Option(
       names = "--output",
       required = true,
       paramLabel = "DIR",
@@ -81,6 +95,35 @@ final class SftJob extends JobCommand {
   @Mixin private TrainingOptions training;
 
   @Override
+  protected void validate(Given given) {
+    Given.require(
+        validationShare >= 0 && validationShare < 1,
+        "validation-share",
+        validationShare,
+        "at least 0 and less than 1");
+    Given.requireShare("max-skipped-share", maxSkippedShare);
+    model.validate(given);
+    training.validate();
+  }
+
+  @Override
+  protected Set<String> optionsOutsideIdentity() {
+    Set<String> names = new HashSet<>(CheckpointDirectories.OPTIONS);
+    names.addAll(model.outsideIdentity());
+    return names;
+  }
+
+  @Override
+  protected List<Path> outputs() {
+    return List.of(output);
+  }
+
+  @Override
+  protected boolean usesTransformers() {
+    return true;
+  }
+
+  @Override
   protected List<String> inputFingerprints(JobContext context) {
     List<String> fingerprints = new ArrayList<>(model.fingerprints());
     inputs.forEach(input -> fingerprints.add(Inputs.fingerprint(context.spark(), input)));
@@ -89,13 +132,12 @@ final class SftJob extends JobCommand {
 
   @Override
   protected Map<String, Object> execute(JobContext context) {
-    if (!(validationShare >= 0 && validationShare < 1)) {
-      throw JobFailure.usage("Cannot hold out a share of " + validationShare);
-    }
     ModelDirectories.requireFree(output, context.run().id());
     LanguageModel initial = model.load(TransformerConfig.Head.CAUSAL_LM, training.seed());
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(context.spark().sparkContext());
-    Dataset<Row> rows = rows(context).cache();
+    Dataset<Row> texts = texts(context);
+    long skipped = skipped(context, texts);
+    Dataset<Row> rows = withSplit(texts.filter(USABLE)).cache();
     LanguageModelObjective objective = new LanguageModelObjective(initial.config());
     try (TrainingEngine<TextExample> engine =
         new TrainingEngine<>(spark, examples(rows, false, initial), training.lanes(), objective)) {
@@ -113,7 +155,10 @@ final class SftJob extends JobCommand {
               initial.config().layout(),
               training.checkpoints(output, context, initial.config().layout().tensors("")),
               new Progress(context.out(), "sft", trainer.totalSteps()));
-      return publish(context, initial.withWeights(result.weights()), result, rows, engine.rows());
+      Map<String, Object> summary = new LinkedHashMap<>();
+      summary.put("rows", engine.rows());
+      summary.put("skipped", skipped);
+      return publish(context, initial.withWeights(result.weights()), result, rows, summary);
     } finally {
       rows.unpersist();
     }
@@ -124,9 +169,7 @@ final class SftJob extends JobCommand {
       LanguageModel trained,
       Trainer.Result result,
       Dataset<Row> rows,
-      long trainingRows) {
-    Map<String, Object> summary = new LinkedHashMap<>();
-    summary.put("rows", trainingRows);
+      Map<String, Object> summary) {
     summary.put("parameters", trained.weights().length);
     summary.put("steps", result.steps().size());
     summary.put("final_loss", result.steps().get(result.steps().size() - 1).loss());
@@ -143,7 +186,7 @@ final class SftJob extends JobCommand {
     provenance.put(ModelDirectories.RUN_ID, context.run().id());
     provenance.put("job", "sft");
     provenance.put("parent", model.parent());
-    provenance.put("inputs", inputFingerprints(context));
+    provenance.put("inputs", context.inputs());
     trained.save(output, provenance);
     context.run().write(Table.SFT_METRICS, metrics(context, result));
     context.out().println("Model in " + output);
@@ -163,8 +206,8 @@ final class SftJob extends JobCommand {
     }
   }
 
-  /** prompt, response, id, held_out. */
-  private Dataset<Row> rows(JobContext context) {
+  /** prompt, response; any of them may be missing. */
+  private Dataset<Row> texts(JobContext context) {
     Dataset<Row> all = null;
     for (String input : inputs) {
       Dataset<Row> rows = Inputs.read(context.spark(), context.tables(), input);
@@ -176,16 +219,40 @@ final class SftJob extends JobCommand {
               Inputs.expression(rows, "--response", response).cast("string").as("response"));
       all = all == null ? texts : all.unionAll(texts);
     }
+    return all;
+  }
+
+  /** Counts the rows that cannot be learned from; too many of them are no accident. */
+  private long skipped(JobContext context, Dataset<Row> texts) {
+    Row counts = texts.selectExpr("count(*)", "count_if(" + USABLE + ")").first();
+    long rows = counts.getLong(0);
+    long skipped = rows - counts.getLong(1);
+    if (skipped == rows || skipped > maxSkippedShare * rows) {
+      throw JobFailure.dataQuality(
+          String.format(
+              Locale.ROOT,
+              "Cannot fine-tune: %d of %d rows (%.1f %%) have no prompt or a blank response, %s",
+              skipped,
+              rows,
+              100.0 * skipped / rows,
+              skipped == rows
+                  ? "no row is left"
+                  : "more than --max-skipped-share " + maxSkippedShare));
+    }
+    context
+        .out()
+        .printf("%d of %d rows have no prompt or a blank response: skipped%n", skipped, rows);
+    return skipped;
+  }
+
+  /** prompt, response, id, held_out. */
+  private Dataset<Row> withSplit(Dataset<Row> usable) {
     String heldOutBy = prompt == null ? "response" : "prompt";
-    return TextRows.withIds(all.filter("prompt is not null and trim(response) <> ''"), "id")
+    return TextRows.withIds(usable, "id")
         .withColumn(
             "held_out",
             // Another hash than the one that deals rows into lanes.
-            org.apache
-                .spark
-                .sql
-                .functions
-                .expr("pmod(xxhash64('held out', " + heldOutBy + "), 1000000) / 1000000.0")
+            expr("pmod(xxhash64('held out', " + heldOutBy + "), 1000000) / 1000000.0")
                 .lt(validationShare));
   }
 
@@ -207,7 +274,7 @@ final class SftJob extends JobCommand {
     int[] responseTokens = tokenizer.encodeResponse(responseText);
     if (promptTokens.length >= maxLength) {
       throw JobFailure.usage(
-          "Cannot fine-tune: the prompt of row %s has %d tokens and --max-length is %d"
+          "Cannot fine-tune: the prompt of row %s has %d tokens and the model has room for %d"
               .formatted(id, promptTokens.length, maxLength));
     }
     int room = Math.min(responseTokens.length, maxLength - promptTokens.length);

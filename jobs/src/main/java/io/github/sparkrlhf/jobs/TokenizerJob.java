@@ -52,6 +52,11 @@ final class TokenizerJob extends JobCommand {
   private Path output;
 
   @Override
+  protected List<Path> outputs() {
+    return List.of(output);
+  }
+
+  @Override
   protected List<String> inputFingerprints(JobContext context) {
     return inputs.stream().map(input -> Inputs.fingerprint(context.spark(), input)).toList();
   }
@@ -64,7 +69,13 @@ final class TokenizerJob extends JobCommand {
     int tokens = Tokenizer.of(file).vocabularySize();
     ModelDirectories.publish(
         output,
-        Map.of("run_id", context.run().id(), "inputs", inputs, "vocabulary_size", tokens),
+        Map.of(
+            ModelDirectories.RUN_ID,
+            context.run().id(),
+            "inputs",
+            inputs,
+            "vocabulary_size",
+            tokens),
         file::save);
     context.out().println("Tokenizer of " + tokens + " tokens in " + output);
     return Map.of("vocabulary_size", tokens, "output", output.toString());

@@ -7,10 +7,26 @@ import io.github.sparkrlhf.training.LearningRateSchedule;
 import io.github.sparkrlhf.training.Trainer;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import picocli.CommandLine.Option;
 
 /** How a model is trained on a fixed set of rows. */
 final class TrainingOptions {
+  /** Names of all these options. */
+  static final Set<String> NAMES =
+      Set.of(
+          "epochs",
+          "learning-rate",
+          "warmup-share",
+          "decay",
+          "weight-decay",
+          "max-gradient-norm",
+          "lanes",
+          "micro-batch",
+          "seed",
+          "checkpoints",
+          "checkpoint-every");
+
   @Option(
       names = "--epochs",
       paramLabel = "N",
@@ -92,6 +108,18 @@ final class TrainingOptions {
       defaultValue = "100",
       description = "Steps between two checkpoints (default: ${DEFAULT-VALUE}).")
   private int checkpointEvery;
+
+  /** Checks the ranges. */
+  void validate() {
+    Given.requireCount("epochs", epochs);
+    Given.requirePositive("learning-rate", learningRate);
+    Given.requireShare("warmup-share", warmupShare);
+    Given.requireNotNegative("weight-decay", weightDecay);
+    Given.requirePositive("max-gradient-norm", maxGradientNorm);
+    Given.requireLanes(lanes);
+    Given.requireCount("micro-batch", microBatch);
+    Given.requireCount("checkpoint-every", checkpointEvery);
+  }
 
   long seed() {
     return seed;

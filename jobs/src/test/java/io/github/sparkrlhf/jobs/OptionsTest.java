@@ -1,0 +1,145 @@
+package io.github.sparkrlhf.jobs;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Options out of range or without effect end a command before it opens or reads anything. */
+class OptionsTest {
+  @TempDir private Path folder;
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '"',
+      value = {
+        "--epochs 0 | Cannot use --epochs 0: it must be at least 1",
+        "--learning-rate 0 | Cannot use --learning-rate 0.0: it must be a number greater than 0",
+        "--learning-rate=-1 | Cannot use --learning-rate -1.0: it must be a number greater than 0",
+        "--learning-rate NaN | Cannot use --learning-rate NaN: it must be a number greater than 0",
+        "--warmup-share 2 | Cannot use --warmup-share 2.0: it must be between 0 and 1",
+        "--weight-decay=-1 | Cannot use --weight-decay -1.0: it must be a number not less than 0",
+        "--max-gradient-norm 0 | Cannot use --max-gradient-norm 0.0: it must be a number greater",
+        "--lanes 3 | Cannot use --lanes 3: it must be a power of two",
+        "--micro-batch 0 | Cannot use --micro-batch 0: it must be at least 1",
+        "--checkpoint-every 0 | Cannot use --checkpoint-every 0: it must be at least 1",
+        "--heads 0 | Cannot use --heads 0: it must be at least 1",
+        "--layers 0 | Cannot use --layers 0: it must be between 1 and 1024",
+        "--layers 1000000000 | Cannot use --layers 1000000000: it must be between 1 and 1024",
+        "--hidden-size 0 | Cannot use --hidden-size 0: it must be at least 1",
+        "--hidden-size 12 | --hidden-size 12 is not an even multiple of --heads 4",
+        "--intermediate-size 0 | Cannot use --intermediate-size 0: it must be at least 1",
+        "--max-length 2 | Cannot use --max-length 2: it must be at least 3",
+        "--validation-share 1 | Cannot use --validation-share 1.0: it must be at least 0 and less",
+        "--max-skipped-share 2 | Cannot use --max-skipped-share 2.0: it must be between 0 and 1",
+        "--model m | Cannot use --tokenizer: --model has a tokenizer of its own"
+      })
+  void sft(String options, String message) {
+    refused(message, options, "sft", "--input", "none", "--output", "none", "--tokenizer", "none");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--hidden-size 128", "--layers 4", "--heads 4", "--max-length 256"})
+  void theSizesOfANewModelDoNotApplyToAnOldOneNotEvenTheDefaults(String option) {
+    refused(
+        "the model of --model has its sizes already",
+        option,
+        "sft",
+        "--input",
+        "none",
+        "--output",
+        "none",
+        "--model",
+        "none");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "--model none",
+    "--tokenizer none",
+    "--layers 4",
+    "--epochs 3",
+    "--lanes 4",
+    "--seed 0",
+    "--checkpoints none",
+    "--margin-scale 0"
+  })
+  void bradleyTerryHasNoOptionsOfTransformers(String option) {
+    refused("it is no option of --kind bradley-terry", option, "reward", "--output", "none");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--regularization=-1 | Cannot use --regularization -1.0",
+        "--kind transformer --regularization 1e-3 | --regularization: it is no option of --kind tr",
+        "--kind transformer | Cannot make a model: give either --model or --tokenizer",
+        "--kind transformer --model m --epochs 0 | Cannot use --epochs 0",
+        "--kind transformer --model m --margin-scale NaN | Cannot use --margin-scale NaN"
+      })
+  void reward(String options, String message) {
+    refused(message, options, "reward", "--output", "none");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--iterations 0 | Cannot use --iterations 0",
+        "--prompts-per-iteration 0 | Cannot use --prompts-per-iteration 0",
+        "--samples-per-prompt 2000000000 | an iteration cannot have so many responses",
+        "--max-new-tokens 0 | Cannot use --max-new-tokens 0",
+        "--temperature 0 | Cannot use --temperature 0.0",
+        "--epochs 0 | Cannot use --epochs 0",
+        "--learning-rate 0 | Cannot use --learning-rate 0.0",
+        "--critic-learning-rate NaN | Cannot use --critic-learning-rate NaN",
+        "--gamma 0 | Cannot use --gamma 0.0",
+        "--lambda 2 | Cannot use --lambda 2.0",
+        "--clip-range 0 | Cannot use --clip-range 0.0",
+        "--clip-range-value 0 | Cannot use --clip-range-value 0.0",
+        "--value-coefficient=-1 | Cannot use --value-coefficient -1.0",
+        "--max-gradient-norm 0 | Cannot use --max-gradient-norm 0.0",
+        "--lanes 0 | Cannot use --lanes 0: it must be a power of two",
+        "--lanes 3 | Cannot use --lanes 3: it must be a power of two",
+        "--generation-batch 0 | Cannot use --generation-batch 0",
+        "--checkpoint-every 0 | Cannot use --checkpoint-every 0",
+        "--target-approx-kl 0 | Cannot use --target-approx-kl 0.0",
+        "--kl-coefficient=-1 | Cannot use --kl-coefficient -1.0",
+        "--kl-horizon 10000 | Cannot use --kl-horizon: without --kl-target the coefficient is fixed",
+        "--kl-target 0 | Cannot use --kl-target 0.0",
+        "--kl-target 6 --kl-horizon 127 | it must be at least the 128 responses of an iteration"
+      })
+  void ppo(String options, String message) {
+    refused(
+        message,
+        options,
+        "ppo",
+        "--prompts",
+        "none",
+        "--policy",
+        "none",
+        "--reward",
+        "none",
+        "--output",
+        "none");
+  }
+
+  private void refused(String message, String options, String... command) {
+    List<String> arguments = new ArrayList<>(Arrays.asList(command));
+    arguments.addAll(Arrays.asList(options.split(" ", -1)));
+    Path warehouse = folder.resolve("warehouse");
+    arguments.addAll(List.of("--warehouse", warehouse.toString()));
+    CommandLineRun run = CommandLineRun.of(arguments.toArray(String[]::new));
+
+    assertThat(run.exitCode()).as(run.err()).isEqualTo(2);
+    assertThat(run.err()).startsWith("Cannot ").contains(message).hasLineCount(1);
+    assertThat(warehouse).doesNotExist();
+  }
+}

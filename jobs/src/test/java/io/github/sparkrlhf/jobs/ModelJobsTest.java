@@ -3,6 +3,7 @@ package io.github.sparkrlhf.jobs;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.sparkrlhf.feedback.SimulatedLog;
+import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Tables;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -43,26 +45,7 @@ class ModelJobsTest {
         "400",
         "--output",
         path("tokenizer"));
-    step(
-        "sft",
-        "--input",
-        path("demonstrations"),
-        "--prompt",
-        "prompt",
-        "--tokenizer",
-        path("tokenizer"),
-        "--hidden-size",
-        "32",
-        "--layers",
-        "1",
-        "--heads",
-        "2",
-        "--max-length",
-        "96",
-        "--epochs",
-        "1",
-        "--output",
-        path("policy"));
+    step(sft("policy"));
     step("reward", "--output", path("bradley-terry"));
     step(
         "reward",
@@ -121,6 +104,13 @@ class ModelJobsTest {
                 .count())
         .as("16 responses of iterations 0 and 1 and of the final policy; no KL at iteration 0")
         .isEqualTo(2);
+    assertThat(
+            spark
+                .sql("SELECT summary FROM runs WHERE job = 'ppo'")
+                .as(Encoders.STRING())
+                .collectAsList())
+        .hasSize(2)
+        .allMatch(summary -> summary.contains("objective/kl") && !summary.contains("\"eps\""));
     assertThat(folder.resolve("ppo-transformer/policy/model.safetensors")).exists();
     assertThat(folder.resolve("ppo-transformer/critic/model.safetensors")).exists();
   }
@@ -142,6 +132,82 @@ class ModelJobsTest {
 
     assertThat(other.resolve("model.safetensors"))
         .hasSameBinaryContentAs(folder.resolve("transformer/model.safetensors"));
+  }
+
+  @Test
+  void theIdentityHoldsWhatDecidesTheResultAndNothingElse() {
+    String sft = configuration("sft", "--tokenizer");
+    assertThat(sft)
+        .contains("\"spark.task.cpus\":1", "\"lanes\":4", "\"hidden-size\":32")
+        .doesNotContain("checkpoint");
+    assertThat(configuration("reward", "--kind\":\"bradley-terry"))
+        .contains("\"regularization\":5.0E-4", "pairs of run pairs-")
+        .doesNotContain("epochs", "lanes", "hidden-size", "margin-scale", "pairs-run", "task.cpus");
+    assertThat(configuration("reward", "--kind\":\"transformer"))
+        .contains("\"spark.task.cpus\":1", "\"epochs\":1", "\"margin-scale\":0.0")
+        .doesNotContain("regularization", "hidden-size", "max-length", "checkpoint");
+  }
+
+  @Test
+  void theSameRunInOtherWordsIsNotRunAgain() {
+    String pairs = tables().sql("SELECT run_id FROM runs WHERE job = 'pairs'").first().getString(0);
+    assertNothingToDo("reward", "--pairs-run", pairs, "--output", path("bradley-terry"));
+    List<String> sft = new ArrayList<>(Arrays.asList(sft("policy")));
+    sft.addAll(List.of("--checkpoint-every", "7", "--checkpoints", path("elsewhere")));
+    assertNothingToDo(sft.toArray(String[]::new));
+  }
+
+  @Test
+  void aRunThatHasLostItsModelMakesItAgain() throws IOException {
+    step(sft("lost"));
+    byte[] weights = Files.readAllBytes(folder.resolve("lost/model.safetensors"));
+    ModelDirectories.deleteTree(folder.resolve("lost"));
+    long before = runs();
+
+    CommandLineRun again = run(sft("lost"));
+
+    assertThat(again.exitCode()).as(again.err()).isZero();
+    assertThat(again.out())
+        .contains("is complete but has lost [" + path("lost") + "]: running it again");
+    assertThat(folder.resolve("lost/model.safetensors")).hasBinaryContent(weights);
+    assertThat(runs()).isEqualTo(before);
+    assertNothingToDo(sft("lost"));
+  }
+
+  @Test
+  void rowsThatCannotBeLearnedFromAreCountedAndTooManyAreAQualityError() {
+    List<String> some = new ArrayList<>(Arrays.asList(sft("skipping")));
+    some.addAll(List.of("--response", "if(demonstration_id like '%7', ' ', response)"));
+    fails(3, "of 300 rows (10.0 %) have no prompt or a blank response, more than", some);
+    some.addAll(List.of("--max-skipped-share", "0.2"));
+
+    CommandLineRun run = run(some.toArray(String[]::new));
+
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(run.out()).contains("30 of 300 rows have no prompt or a blank response: skipped");
+    assertThat(
+            tables()
+                .sql(
+                    "SELECT count(*) FROM runs WHERE job = 'sft' AND summary LIKE '%skipped\":30,%'")
+                .first()
+                .getLong(0))
+        .isEqualTo(1);
+    List<String> none = new ArrayList<>(Arrays.asList(sft("skipping-all")));
+    none.addAll(List.of("--response", "''", "--max-skipped-share", "1"));
+    fails(3, "no row is left", none);
+  }
+
+  @Test
+  void promptsMustLeaveRoomInTheCriticToo() throws IOException {
+    Path critic = copy("transformer", "short-critic");
+    Path config = critic.resolve("config.json");
+    Files.writeString(
+        config,
+        Files.readString(config)
+            .replace("\"max_position_embeddings\" : 96", "\"max_position_embeddings\" : 10"));
+    List<String> command = new ArrayList<>(Arrays.asList(ppo("bradley-terry", "ppo-short")));
+    command.addAll(List.of("--critic", critic.toString()));
+    fails(2, "with --max-new-tokens 8 policy and critic have room for 2", command);
   }
 
   @Test
@@ -208,12 +274,7 @@ class ModelJobsTest {
 
   @Test
   void aDamagedModelIsAFailureThatNamesTheFile() throws IOException {
-    Path damaged = Files.createDirectory(folder.resolve("damaged"));
-    try (Stream<Path> files = Files.list(folder.resolve("transformer"))) {
-      for (Path file : files.toList()) {
-        Files.copy(file, damaged.resolve(file.getFileName()));
-      }
-    }
+    Path damaged = copy("transformer", "damaged");
     byte[] bytes = Files.readAllBytes(damaged.resolve("model.safetensors"));
     Files.write(damaged.resolve("model.safetensors"), Arrays.copyOf(bytes, bytes.length / 2));
     fails(
@@ -224,6 +285,51 @@ class ModelJobsTest {
         path("demonstrations"),
         "--model",
         damaged.toString());
+  }
+
+  private Path copy(String model, String name) throws IOException {
+    Path copy = Files.createDirectory(folder.resolve(name));
+    try (Stream<Path> files = Files.list(folder.resolve(model))) {
+      for (Path file : files.toList()) {
+        Files.copy(file, copy.resolve(file.getFileName()));
+      }
+    }
+    return copy;
+  }
+
+  private String configuration(String job, String part) {
+    return tables()
+        .sql("SELECT configuration FROM runs WHERE job = '" + job + "' ORDER BY started_at")
+        .as(Encoders.STRING())
+        .collectAsList()
+        .stream()
+        .filter(configuration -> configuration.contains(part.replaceFirst("^--", "\"")))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private String[] sft(String output) {
+    return new String[] {
+      "sft",
+      "--input",
+      path("demonstrations"),
+      "--prompt",
+      "prompt",
+      "--tokenizer",
+      path("tokenizer"),
+      "--hidden-size",
+      "32",
+      "--layers",
+      "1",
+      "--heads",
+      "2",
+      "--max-length",
+      "96",
+      "--epochs",
+      "1",
+      "--output",
+      path(output)
+    };
   }
 
   private String[] ppo(String reward, String output) {
@@ -254,15 +360,29 @@ class ModelJobsTest {
     };
   }
 
+  private void assertNothingToDo(String... command) {
+    CommandLineRun run = run(command);
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(run.out()).endsWith("is already complete: nothing to do\n");
+  }
+
+  private void fails(int exitCode, String message, List<String> command) {
+    fails(exitCode, message, command.toArray(String[]::new));
+  }
+
   private void fails(int exitCode, String message, String... command) {
     long before = runs();
-    List<String> arguments = new ArrayList<>(Arrays.asList(command));
-    arguments.addAll(List.of("--warehouse", folder.resolve("warehouse").toString()));
-    CommandLineRun run = CommandLineRun.of(arguments.toArray(String[]::new));
+    CommandLineRun run = run(command);
 
     assertThat(run.exitCode()).as(run.err()).isEqualTo(exitCode);
     assertThat(run.err()).startsWith("Cannot ").contains(message).doesNotContain("\tat ");
     assertThat(runs()).as("complete runs").isEqualTo(before);
+  }
+
+  private CommandLineRun run(String... command) {
+    List<String> arguments = new ArrayList<>(Arrays.asList(command));
+    arguments.addAll(List.of("--warehouse", folder.resolve("warehouse").toString()));
+    return CommandLineRun.of(arguments.toArray(String[]::new));
   }
 
   private long runs() {

@@ -42,6 +42,8 @@ final class SimulatedLanguage {
    */
   private record Topic(String cue, String need, List<String> answers) {}
 
+  private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{N}']+");
+
   private static final List<Topic> TOPICS =
       List.of(
           topic(
@@ -130,8 +132,6 @@ final class SimulatedLanguage {
       clauses(Role.POLITE, "Have a nice day.", "We are happy to help.");
   private static final List<Clause> RUDE_CLOSINGS =
       clauses(Role.RUDE, "That is your own fault.", "Stop asking me.", "Do not bother us.");
-
-  private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{N}']+");
 
   private SimulatedLanguage() {}
 

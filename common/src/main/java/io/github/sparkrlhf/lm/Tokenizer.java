@@ -39,6 +39,7 @@ public final class Tokenizer {
     Set<Integer> roles = new HashSet<>(Arrays.asList(file.bosId(), file.eosId(), file.padId()));
     this.specialIds = new HashSet<>(json.specialIds());
     this.specialIds.addAll(roles);
+    TorchRuntime.configureLibrary();
     this.encoder = open(json.withoutControlTokens(roles));
     this.decoder = open(file.json());
     this.promptEnd = encode("\n");

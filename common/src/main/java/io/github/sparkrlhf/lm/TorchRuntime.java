@@ -30,13 +30,18 @@ public final class TorchRuntime {
     if (loaded) {
       return;
     }
-    setIfAbsent("ai.djl.offline", "true");
+    configureLibrary();
     setIfAbsent("ai.djl.pytorch.num_threads", Integer.toString(threadsPerTask()));
     setIfAbsent("ai.djl.pytorch.num_interop_threads", "1");
-    useWritableCache();
     keepMemory();
     Engine.getInstance();
     loaded = true;
+  }
+
+  /** Settings that DJL reads before it unpacks any native library, the tokenizers' too. */
+  static void configureLibrary() {
+    setIfAbsent("ai.djl.offline", "true");
+    useWritableCache();
   }
 
   private static int threadsPerTask() {

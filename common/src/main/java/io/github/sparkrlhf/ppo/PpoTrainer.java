@@ -151,10 +151,24 @@ public final class PpoTrainer {
           checkpoints.save(state.checkpoint());
         }
       }
+      recordFinalPolicy(state, reference, prompts, recorder);
     } finally {
       reference.destroy();
     }
     return new Result(models.policyWeights(state.weights), models.criticWeights(state.weights));
+  }
+
+  /** The last rows are the final policy's, as those of iteration 0 are the reference policy's. */
+  private void recordFinalPolicy(
+      State state,
+      Broadcast<float[]> reference,
+      List<RolloutSampler.Prompt> prompts,
+      Recorder recorder) {
+    int iteration = settings.iterations();
+    Map<String, Double> metrics = new LinkedHashMap<>();
+    Experience experience = experience(state, reference, prompts, iteration, metrics);
+    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
+    recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
   }
 
   /** Samples, runs the networks on the samples, scores them. */

@@ -33,13 +33,13 @@ public final class BradleyTerryTrainer {
   public static final int DEFAULT_PROMPT_WORDS = 16;
 
   /** The default of {@link #setRegularization}. */
-  public static final double DEFAULT_REGULARIZATION = 1e-4;
+  public static final double DEFAULT_REGULARIZATION = 5e-4;
 
   /** The default of {@link #setElasticNet}. */
   public static final double DEFAULT_ELASTIC_NET = 0;
 
   /** The default of {@link #setMaxIterations}. */
-  public static final int DEFAULT_MAX_ITERATIONS = 200;
+  public static final int DEFAULT_MAX_ITERATIONS = 100;
 
   private static final StructType EXAMPLES =
       new StructType()
@@ -121,7 +121,7 @@ public final class BradleyTerryTrainer {
             .setRegParam(regularization)
             .setElasticNetParam(elasticNet)
             .setMaxIter(maxIterations)
-            .setTol(1e-7)
+            .setTol(1e-6)
             // Style is scaled already; rare words must not be blown up to the variance of frequent
             // ones, or the penalty would spare them.
             .setStandardization(false)
@@ -162,10 +162,11 @@ public final class BradleyTerryTrainer {
                 (MapPartitionsFunction<Row, double[]>) BradleyTerryTrainer::squares,
                 Encoders.javaSerialization(double[].class))
             .collectAsList();
-    double[] total = sums.get(0);
-    if (total[size] == 0) {
+    // Spark drops the one partition of an empty dataset.
+    if (sums.isEmpty() || sums.get(0)[size] == 0) {
       throw JobFailure.dataQuality("Cannot fit a reward model: there is no pair to learn from");
     }
+    double[] total = sums.get(0);
     float[] scale = new float[size];
     for (int i = 0; i < size; i++) {
       double root = Math.sqrt(total[i] / total[size]);

@@ -40,13 +40,13 @@ import org.apache.spark.sql.types.StructType;
  * </ul>
  */
 public final class RewardEvaluation {
-  /** The name of the metric. */
+  /** The share of decided pairs that the model orders as people do. */
   public static final String ACCURACY = "accuracy";
 
-  /** The name of the metric. */
+  /** The mean cross entropy between votes and model. */
   public static final String LOG_LOSS = "log_loss";
 
-  /** The name of the metric. */
+  /** The accuracy of the rule that prefers the longer response. */
   public static final String ACCURACY_ALWAYS_LONGER = "accuracy_always_longer";
 
   private static final StructType METRICS =

@@ -88,8 +88,8 @@ final class TextFeatures implements Serializable {
     for (int i = 0; i < style.length; i++) {
       values.put(i, style[i] / styleScale[i]);
     }
-    addNormalised(values, counts(grams(words)));
-    addNormalised(values, counts(crossings(promptWords, words)));
+    addNormalised(values, counts(settings, grams(words)));
+    addNormalised(values, counts(settings, crossings(settings, promptWords, words)));
     return vector(size(), values);
   }
 
@@ -110,12 +110,9 @@ final class TextFeatures implements Serializable {
 
   /** The buckets that a response fills, each once; what document frequencies count. */
   static List<Integer> buckets(Settings settings, String prompt, String response) {
-    TextFeatures unweighted =
-        new TextFeatures(
-            settings, new float[TextStyle.NAMES.size()], new float[settings.buckets()]);
     List<String> words = words(response);
-    TreeMap<Integer, Integer> filled = unweighted.counts(grams(words));
-    filled.putAll(unweighted.counts(unweighted.crossings(words(prompt), words)));
+    TreeMap<Integer, Integer> filled = counts(settings, grams(words));
+    filled.putAll(counts(settings, crossings(settings, words(prompt), words)));
     return List.copyOf(filled.keySet());
   }
 
@@ -140,10 +137,11 @@ final class TextFeatures implements Serializable {
     return (1 + Math.log(entry.getValue())) * idf[entry.getKey()];
   }
 
-  private TreeMap<Integer, Integer> counts(List<String> terms) {
+  private static TreeMap<Integer, Integer> counts(Settings settings, List<String> terms) {
     TreeMap<Integer, Integer> counts = new TreeMap<>();
     for (String term : terms) {
-      counts.merge((int) Math.floorMod(StableHash.of(term), (long) idf.length), 1, Integer::sum);
+      counts.merge(
+          (int) Math.floorMod(StableHash.of(term), (long) settings.buckets()), 1, Integer::sum);
     }
     return counts;
   }
@@ -156,7 +154,8 @@ final class TextFeatures implements Serializable {
     return grams;
   }
 
-  private List<String> crossings(List<String> promptWords, List<String> words) {
+  private static List<String> crossings(
+      Settings settings, List<String> promptWords, List<String> words) {
     List<String> asked = new ArrayList<>(new LinkedHashSet<>(promptWords));
     asked = asked.subList(Math.max(0, asked.size() - settings.promptWords()), asked.size());
     List<String> answered =

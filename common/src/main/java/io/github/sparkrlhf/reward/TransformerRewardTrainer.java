@@ -71,7 +71,7 @@ public final class TransformerRewardTrainer {
                   RewardInput.tokens(tokenizer, prompt, row.getString(2), maxTokens),
                   RewardInput.tokens(tokenizer, prompt, row.getString(3), maxTokens),
                   row.getDouble(4),
-                  scale * row.getDouble(5));
+                  Math.max(0, scale * row.getDouble(5)));
             });
   }
 }

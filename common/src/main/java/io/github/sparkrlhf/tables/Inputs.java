@@ -66,7 +66,12 @@ public final class Inputs {
     } catch (Exception e) {
       throw JobFailure.usage(cannot + Failures.sqlMessage(e) + columns);
     }
-    if (!(plan instanceof Project) || plan.output().size() != 1) {
+    // Aggregates, generators and windows put other nodes above or below the projection.
+    boolean perRow =
+        plan instanceof Project project
+            && project.child().equals(rows.queryExecution().analyzed())
+            && plan.output().size() == 1;
+    if (!perRow) {
       throw JobFailure.usage(cannot + "it must give one value for each row" + columns);
     }
     if (!plan.deterministic()) {
@@ -168,11 +173,14 @@ public final class Inputs {
   }
 
   private static String snapshot(SparkSession spark, String table) {
+    // Iceberg finds the refs of a table only by a name with its database.
+    String database = spark.catalog().currentCatalog() + "." + spark.catalog().currentDatabase();
+    String name = table.contains(".") ? table : database + "." + table;
     List<Row> main;
     try {
       main =
           spark
-              .sql("SELECT snapshot_id FROM " + table + ".refs WHERE name = 'main'")
+              .sql("SELECT snapshot_id FROM " + name + ".refs WHERE name = 'main'")
               .collectAsList();
     } catch (Exception e) {
       // Not an Iceberg table: its files identify it just as well.

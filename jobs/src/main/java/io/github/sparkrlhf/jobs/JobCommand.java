@@ -26,7 +26,11 @@ import picocli.CommandLine.Spec;
  * A job: a command whose results stand in tables under a run id. The run is named by what decides
  * its result, is not run again once it is complete, and is visible only then.
  */
-@Command(mixinStandardHelpOptions = true, sortOptions = false, usageHelpAutoWidth = true)
+@Command(
+    mixinStandardHelpOptions = true,
+    versionProvider = Main.Version.class,
+    sortOptions = false,
+    usageHelpAutoWidth = true)
 abstract class JobCommand implements Callable<Integer> {
   private static final Pattern SECRET =
       Pattern.compile("password|secret|credential|(access|api|private)-key|(auth|access)-token");

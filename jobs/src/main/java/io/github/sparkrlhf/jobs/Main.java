@@ -22,6 +22,7 @@ import picocli.CommandLine.HelpCommand;
     },
     subcommands = {
       HelpCommand.class,
+      QuickstartJob.class,
       PairsJob.class,
       TokenizerJob.class,
       SftJob.class,
@@ -66,6 +67,10 @@ public final class Main implements Runnable {
 
   PrintStream out() {
     return out;
+  }
+
+  PrintStream err() {
+    return err;
   }
 
   private int execute(String... args) {

@@ -129,8 +129,8 @@ final class PpoJob extends JobCommand {
             CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
             store,
             new Progress(context.out(), "ppo", settings.iterations()));
-    context.run().write(Table.ROLLOUTS, store.rollouts(settings.iterations()));
-    context.run().write(Table.PPO_METRICS, store.metrics(settings.iterations()));
+    context.run().write(Table.ROLLOUTS, store.rollouts(settings.iterations() + 1));
+    context.run().write(Table.PPO_METRICS, store.metrics(settings.iterations() + 1));
     Map<String, Object> summary = summary(context, settings);
     publish(context, trainer, start, result, summary);
     context.out().println("Policy in " + output.resolve("policy"));
@@ -187,18 +187,23 @@ final class PpoJob extends JobCommand {
     Map<String, Object> summary = new LinkedHashMap<>();
     summary.put("iterations", settings.iterations());
     summary.put("responses", (long) settings.iterations() * settings.responses());
-    Map<String, Double> last = new TreeMap<>();
+    summary.put("before", metrics(context, 0));
+    summary.put("after", metrics(context, settings.iterations()));
+    return summary;
+  }
+
+  private static Map<String, Double> metrics(JobContext context, int iteration) {
+    Map<String, Double> metrics = new TreeMap<>();
     for (Row row :
         context
             .run()
             .rows(Table.PPO_METRICS)
-            .filter("iteration = " + (settings.iterations() - 1))
+            .filter("iteration = " + iteration)
             .select("metric", "value")
             .collectAsList()) {
-      last.put(row.getString(0), row.getDouble(1));
+      metrics.put(row.getString(0), row.getDouble(1));
     }
-    summary.put("last_iteration", last);
-    return summary;
+    return metrics;
   }
 
   private void publish(

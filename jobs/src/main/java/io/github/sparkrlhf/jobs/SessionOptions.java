@@ -39,6 +39,17 @@ final class SessionOptions {
           "Spark master (default: the one given to spark-submit, else local[*]: all cores of this machine).")
   private String master;
 
+  /** Filled by the command line. */
+  SessionOptions() {}
+
+  /** Tables in a folder, in the default catalog and database. */
+  SessionOptions(String warehouse, String master) {
+    this.warehouse = warehouse;
+    this.catalog = "rlhf";
+    this.database = "rlhf";
+    this.master = master;
+  }
+
   SparkSession openSession() {
     return Sessions.withCatalog(Sessions.open(master), catalog, warehouse);
   }

@@ -28,6 +28,7 @@ import picocli.CommandLine.ParentCommand;
 @Command(
     name = "sql",
     mixinStandardHelpOptions = true,
+    versionProvider = Main.Version.class,
     usageHelpAutoWidth = true,
     sortOptions = false,
     description = {

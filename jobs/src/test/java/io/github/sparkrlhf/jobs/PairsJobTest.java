@@ -192,6 +192,13 @@ class PairsJobTest {
   }
 
   @Test
+  void everyCommandKnowsTheVersion() {
+    for (String command : List.of("pairs", "sql")) {
+      assertThat(CommandLineRun.of(command, "--version").out()).startsWith("spark-rlhf ");
+    }
+  }
+
+  @Test
   void tooManyUnusableRowsAreAQualityErrorAndPublishNothing() {
     String log =
         log(

@@ -71,7 +71,7 @@ final class RewardJob extends JobCommand {
   @Option(
       names = "--regularization",
       paramLabel = "LAMBDA",
-      defaultValue = "1e-4",
+      defaultValue = "5e-4",
       description = "bradley-terry: strength of the L2 penalty (default: ${DEFAULT-VALUE}).")
   private double regularization;
 

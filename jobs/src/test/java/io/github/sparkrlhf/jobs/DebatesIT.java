@@ -1,0 +1,107 @@
+package io.github.sparkrlhf.jobs;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.sparkrlhf.spark.SharedData;
+import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.tables.Tables;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Human votes on arguments in debates: pairs, reward models of both kinds, scores. */
+class DebatesIT {
+  @TempDir private Path folder;
+
+  @Test
+  void rewardModelsLearnFromVotesAndAreMeasuredOnDebatesTheyHaveNotSeen() {
+    String votes = SharedData.file("data/ukp_votes.parquet").toString();
+    run(
+        "pairs",
+        "--input",
+        votes,
+        "--id",
+        "vote_id",
+        "--group",
+        "topic",
+        "--split-shares",
+        "0.7,0.05,0.25");
+    run(
+        "tokenizer",
+        "--input",
+        "comparisons",
+        "--text",
+        "response_a",
+        "--text",
+        "response_b",
+        "--vocabulary-size",
+        "2048",
+        "--output",
+        path("tokenizer"));
+    run("reward", "--regularization", "5e-3", "--output", path("bradley-terry"));
+    run(
+        "reward",
+        "--kind",
+        "transformer",
+        "--tokenizer",
+        path("tokenizer"),
+        "--hidden-size",
+        "48",
+        "--layers",
+        "2",
+        "--max-length",
+        "160",
+        "--epochs",
+        "1",
+        "--micro-batch",
+        "16",
+        "--learning-rate",
+        "2e-3",
+        "--output",
+        path("transformer"));
+    for (String model : List.of("bradley-terry", "transformer")) {
+      run(
+          "score",
+          "--input",
+          "pairs",
+          "--response",
+          "chosen",
+          "--id",
+          "pair_id",
+          "--model",
+          path(model));
+    }
+
+    SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
+    Tables.open(spark, "rlhf", "rlhf").registerViews();
+    List<Row> heldOut =
+        spark
+            .sql(
+                "SELECT kind, metric, value, low, high, n FROM reward_metrics WHERE split = 'test' AND metric LIKE 'accuracy%' ORDER BY kind, metric")
+            .collectAsList();
+    heldOut.forEach(System.out::println);
+    assertThat(heldOut).hasSize(4).allSatisfy(row -> assertThat(row.getLong(5)).isEqualTo(3084));
+    assertThat(heldOut.get(0).getDouble(2))
+        .as("Bradley–Terry beats the rule that prefers the longer argument")
+        .isGreaterThan(heldOut.get(1).getDouble(2));
+    assertThat(heldOut.get(2).getDouble(3))
+        .as("the transformer is better than a coin")
+        .isGreaterThan(0.5);
+    long pairs = spark.table("pairs").count();
+    assertThat(
+            spark.sql("SELECT count(*) AS n FROM scores GROUP BY model").collectAsList().stream()
+                .map(row -> row.getLong(0)))
+        .containsExactly(pairs, pairs);
+  }
+
+  private void run(String... command) {
+    CommandLineRun.step(folder.resolve("warehouse"), command);
+  }
+
+  private String path(String name) {
+    return folder.resolve(name).toString();
+  }
+}

@@ -1,0 +1,285 @@
+package io.github.sparkrlhf.jobs;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.sparkrlhf.feedback.SimulatedLog;
+import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.tables.Tables;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The jobs that make and use models, on a tiny log, as a user runs and misuses them. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+class ModelJobsTest {
+  private Path folder;
+
+  @BeforeAll
+  void trainsTinyModels(@TempDir Path shared) {
+    folder = shared;
+    SimulatedLog log = new SimulatedLog(SparkTestSession.get(), 3, 1_000);
+    log.events().coalesce(1).write().parquet(path("log"));
+    log.demonstrations(300).coalesce(1).write().parquet(path("demonstrations"));
+    log.prompts().limit(40).coalesce(1).write().parquet(path("prompts"));
+    step("pairs", "--input", path("log"), "--id", "event_id", "--annotator", "annotator");
+    step(
+        "tokenizer",
+        "--input",
+        path("demonstrations"),
+        "--text",
+        "prompt",
+        "--text",
+        "response",
+        "--vocabulary-size",
+        "400",
+        "--output",
+        path("tokenizer"));
+    step(
+        "sft",
+        "--input",
+        path("demonstrations"),
+        "--prompt",
+        "prompt",
+        "--tokenizer",
+        path("tokenizer"),
+        "--hidden-size",
+        "32",
+        "--layers",
+        "1",
+        "--heads",
+        "2",
+        "--max-length",
+        "96",
+        "--epochs",
+        "1",
+        "--output",
+        path("policy"));
+    step("reward", "--output", path("bradley-terry"));
+    step(
+        "reward",
+        "--kind",
+        "transformer",
+        "--model",
+        path("policy"),
+        "--epochs",
+        "1",
+        "--output",
+        path("transformer"));
+  }
+
+  @Test
+  void modelDirectoriesHoldWhatTransformersReadsAndTheirProvenance() throws IOException {
+    try (Stream<Path> files = Files.list(folder.resolve("policy"))) {
+      assertThat(files.map(file -> file.getFileName().toString()))
+          .containsExactlyInAnyOrder(
+              "config.json",
+              "model.safetensors",
+              "tokenizer.json",
+              "tokenizer_config.json",
+              "special_tokens_map.json",
+              "rlhf.json");
+    }
+    assertThat(Files.readString(folder.resolve("policy/rlhf.json")))
+        .contains("\"run_id\" : \"sft-", "\"validation_perplexity\"", "\"inputs\"");
+  }
+
+  @Test
+  void bothKindsScoreEveryRowAndPpoMovesAwayFromTheReference() {
+    for (String model : List.of("bradley-terry", "transformer")) {
+      step(
+          "score",
+          "--input",
+          path("demonstrations"),
+          "--id",
+          "demonstration_id",
+          "--model",
+          path(model));
+    }
+    step(ppo("bradley-terry", "ppo-bradley-terry"));
+    step(ppo("transformer", "ppo-transformer"));
+
+    SparkSession spark = tables();
+    assertThat(
+            spark
+                .sql("SELECT model, count(DISTINCT row_id) FROM scores GROUP BY model ORDER BY 1")
+                .collectAsList()
+                .toString())
+        .isEqualTo("[[bradley-terry,300], [transformer,300]]");
+    assertThat(
+            spark
+                .sql(
+                    "SELECT run_id FROM rollouts GROUP BY run_id HAVING count(*) = 48 AND sum(abs(if(iteration = 0, kl, 0))) = 0 AND sum(abs(if(iteration = 2, kl, 0))) > 0")
+                .count())
+        .as("16 responses of iterations 0 and 1 and of the final policy; no KL at iteration 0")
+        .isEqualTo(2);
+    assertThat(folder.resolve("ppo-transformer/policy/model.safetensors")).exists();
+    assertThat(folder.resolve("ppo-transformer/critic/model.safetensors")).exists();
+  }
+
+  @Test
+  void theSameTrainingElsewhereGivesTheSameBytes() throws IOException {
+    Path other = folder.resolve("again");
+    CommandLineRun.step(
+        folder.resolve("warehouse"),
+        "reward",
+        "--kind",
+        "transformer",
+        "--model",
+        path("policy"),
+        "--epochs",
+        "1",
+        "--output",
+        other.toString());
+
+    assertThat(other.resolve("model.safetensors"))
+        .hasSameBinaryContentAs(folder.resolve("transformer/model.safetensors"));
+  }
+
+  @Test
+  void aModelDirectoryThatExistsIsNeverOverwritten() {
+    fails(
+        2, "it exists already; remove it or choose another", "reward", "--output", path("policy"));
+  }
+
+  @Test
+  void aMissingModelIsAUsageError() {
+    fails(
+        2,
+        "Cannot read model " + path("none") + ": there is no such directory",
+        "score",
+        "--input",
+        path("demonstrations"),
+        "--model",
+        path("none"));
+  }
+
+  @Test
+  void aPolicyIsNoRewardModel() {
+    fails(
+        2,
+        "it is a language model without score",
+        "score",
+        "--input",
+        path("demonstrations"),
+        "--model",
+        path("policy"));
+  }
+
+  @Test
+  void aRewardModelIsNoPolicy() {
+    String[] command = ppo("transformer", "ppo-wrong");
+    command[Arrays.asList(command).indexOf("--policy") + 1] = path("transformer");
+    fails(2, "it is no language model", command);
+    assertThat(folder.resolve("ppo-wrong")).doesNotExist();
+  }
+
+  @Test
+  void aModelNeedsEitherATokenizerOrAParent() {
+    fails(
+        2,
+        "Cannot make a model: give either --model or --tokenizer",
+        "sft",
+        "--input",
+        path("demonstrations"),
+        "--output",
+        path("orphan"));
+  }
+
+  @Test
+  void anUnknownRunOfPairsIsAUsageErrorThatNamesTheRunsThereAre() {
+    fails(2, "pairs-", "reward", "--pairs-run", "nope", "--output", path("nope"));
+  }
+
+  @Test
+  void morePromptsThanThereAreIsAUsageError() {
+    String[] command = ppo("bradley-terry", "ppo-greedy");
+    command[Arrays.asList(command).indexOf("--prompts-per-iteration") + 1] = "41";
+    fails(2, "an iteration draws 41 prompts and there are only 40", command);
+  }
+
+  @Test
+  void aDamagedModelIsAFailureThatNamesTheFile() throws IOException {
+    Path damaged = Files.createDirectory(folder.resolve("damaged"));
+    try (Stream<Path> files = Files.list(folder.resolve("transformer"))) {
+      for (Path file : files.toList()) {
+        Files.copy(file, damaged.resolve(file.getFileName()));
+      }
+    }
+    byte[] bytes = Files.readAllBytes(damaged.resolve("model.safetensors"));
+    Files.write(damaged.resolve("model.safetensors"), Arrays.copyOf(bytes, bytes.length / 2));
+    fails(
+        1,
+        damaged.resolve("model.safetensors").toString(),
+        "score",
+        "--input",
+        path("demonstrations"),
+        "--model",
+        damaged.toString());
+  }
+
+  private String[] ppo(String reward, String output) {
+    return new String[] {
+      "ppo",
+      "--prompts",
+      path("prompts"),
+      "--prompt-id",
+      "prompt_id",
+      "--policy",
+      path("policy"),
+      "--reward",
+      path(reward),
+      "--iterations",
+      "2",
+      "--prompts-per-iteration",
+      "16",
+      "--max-new-tokens",
+      "8",
+      "--epochs",
+      "1",
+      "--minibatches",
+      "2",
+      "--learning-rate",
+      "1e-3",
+      "--output",
+      path(output)
+    };
+  }
+
+  private void fails(int exitCode, String message, String... command) {
+    long before = runs();
+    List<String> arguments = new ArrayList<>(Arrays.asList(command));
+    arguments.addAll(List.of("--warehouse", folder.resolve("warehouse").toString()));
+    CommandLineRun run = CommandLineRun.of(arguments.toArray(String[]::new));
+
+    assertThat(run.exitCode()).as(run.err()).isEqualTo(exitCode);
+    assertThat(run.err()).startsWith("Cannot ").contains(message).doesNotContain("\tat ");
+    assertThat(runs()).as("complete runs").isEqualTo(before);
+  }
+
+  private long runs() {
+    return tables().table("runs").count();
+  }
+
+  private SparkSession tables() {
+    SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
+    Tables.open(spark, "rlhf", "rlhf").registerViews();
+    return spark;
+  }
+
+  private void step(String... command) {
+    CommandLineRun.step(folder.resolve("warehouse"), command);
+  }
+
+  private String path(String name) {
+    return folder.resolve(name).toString();
+  }
+}

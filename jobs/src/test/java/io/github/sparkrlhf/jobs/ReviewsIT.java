@@ -1,0 +1,196 @@
+package io.github.sparkrlhf.jobs;
+
+import static org.apache.spark.sql.functions.col;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.sparkrlhf.reward.WilsonInterval;
+import io.github.sparkrlhf.spark.SharedData;
+import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.tables.Tables;
+import java.nio.file.Path;
+import java.util.Locale;
+import org.apache.spark.ml.Pipeline;
+import org.apache.spark.ml.PipelineModel;
+import org.apache.spark.ml.PipelineStage;
+import org.apache.spark.ml.classification.LogisticRegression;
+import org.apache.spark.ml.feature.HashingTF;
+import org.apache.spark.ml.feature.NGram;
+import org.apache.spark.ml.feature.RegexTokenizer;
+import org.apache.spark.ml.feature.VectorAssembler;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The whole chain on real text: a policy learns to write product reviews, a reward model learns
+ * from one half of them that pros beat cons, PPO follows it, and a classifier that has only seen
+ * the other half judges what the policy writes.
+ */
+class ReviewsIT {
+  private static final int ITERATIONS = 40;
+
+  @TempDir private Path folder;
+
+  @Test
+  void ppoTurnsHalfPositiveReviewsIntoMostlyPositiveOnes() {
+    String data = SharedData.file("data/pros_cons.parquet").toString();
+    run("sql", ReviewTables.reviews(data));
+    run("sql", ReviewTables.votes());
+    run("sql", ReviewTables.prompts());
+    run("pairs", "--input", "review_votes", "--id", "vote_id", "--group", "vote_id");
+    run(
+        "tokenizer",
+        "--input",
+        "reviews",
+        "--text",
+        "text",
+        "--vocabulary-size",
+        "2048",
+        "--output",
+        path("tokenizer"));
+    run(
+        "sft",
+        "--input",
+        "reviews",
+        "--prompt",
+        "prompt",
+        "--response",
+        "text",
+        "--tokenizer",
+        path("tokenizer"),
+        "--hidden-size",
+        "160",
+        "--layers",
+        "4",
+        "--heads",
+        "4",
+        "--max-length",
+        "64",
+        "--epochs",
+        "2",
+        "--micro-batch",
+        "64",
+        "--learning-rate",
+        "2e-3",
+        "--output",
+        path("policy"));
+    run(
+        "reward",
+        "--kind",
+        "transformer",
+        "--model",
+        path("policy"),
+        "--epochs",
+        "1",
+        "--micro-batch",
+        "32",
+        "--learning-rate",
+        "5e-4",
+        "--output",
+        path("reward"));
+    run(
+        "ppo",
+        "--prompts",
+        "review_prompts",
+        "--prompt-id",
+        "prompt_id",
+        "--policy",
+        path("policy"),
+        "--reward",
+        path("reward"),
+        "--iterations",
+        "" + ITERATIONS,
+        "--prompts-per-iteration",
+        "256",
+        "--max-new-tokens",
+        "32",
+        "--output",
+        path("ppo"));
+
+    SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
+    Tables.open(spark, "rlhf", "rlhf").registerViews();
+    PipelineModel judge = judge(spark);
+    double before = positiveShare(spark, judge, 0);
+    double after = positiveShare(spark, judge, ITERATIONS);
+    printSamples(spark);
+
+    assertThat(before).isBetween(0.35, 0.65);
+    assertThat(after).isGreaterThanOrEqualTo(0.8);
+  }
+
+  /** Logistic regression on word 1–2-grams of the half that the reward model has not seen. */
+  private static PipelineModel judge(SparkSession spark) {
+    Dataset<Row> unseen =
+        spark
+            .table("reviews")
+            .filter("half = 1")
+            .withColumn("label", col("label").equalTo("pro").cast("double"));
+    String held = "pmod(xxhash64(text, 'judge'), 10) = 0";
+    PipelineStage[] stages = {
+      new RegexTokenizer().setInputCol("text").setOutputCol("words").setPattern("\\W+"),
+      new NGram().setN(2).setInputCol("words").setOutputCol("bigrams"),
+      new HashingTF().setInputCol("words").setOutputCol("wordCounts").setNumFeatures(1 << 15),
+      new HashingTF().setInputCol("bigrams").setOutputCol("bigramCounts").setNumFeatures(1 << 16),
+      new VectorAssembler()
+          .setInputCols(new String[] {"wordCounts", "bigramCounts"})
+          .setOutputCol("features"),
+      new LogisticRegression().setRegParam(1e-3).setMaxIter(50)
+    };
+    PipelineModel judge = new Pipeline().setStages(stages).fit(unseen.filter("NOT " + held));
+    Row accuracy =
+        judge
+            .transform(unseen.filter(held))
+            .selectExpr("avg(if(prediction = label, 1.0, 0.0))", "count(*)")
+            .first();
+    System.out.printf(
+        Locale.ROOT,
+        "The judge is right on %s of %d reviews that it has not seen%n",
+        accuracy.get(0),
+        accuracy.getLong(1));
+    return judge;
+  }
+
+  private static double positiveShare(SparkSession spark, PipelineModel judge, int iteration) {
+    Dataset<Row> texts =
+        spark.table("rollouts").filter("iteration = " + iteration).selectExpr("response AS text");
+    Row row = judge.transform(texts).selectExpr("sum(prediction)", "count(*)").first();
+    double share = row.getDouble(0) / row.getLong(1);
+    WilsonInterval interval = WilsonInterval.of(row.getDouble(0), row.getLong(1));
+    System.out.printf(
+        Locale.ROOT,
+        "Iteration %d: %.3f positive (%.3f to %.3f, %d texts)%n",
+        iteration,
+        share,
+        interval.low(),
+        interval.high(),
+        row.getLong(1));
+    return share;
+  }
+
+  private static void printSamples(SparkSession spark) {
+    for (int iteration : new int[] {0, ITERATIONS}) {
+      spark
+          .sql(
+              "SELECT response FROM rollouts WHERE iteration = %d ORDER BY rollout_id LIMIT 8"
+                  .formatted(iteration))
+          .collectAsList()
+          .forEach(row -> System.out.println(iteration + ": " + row.getString(0)));
+    }
+    spark
+        .sql(
+            "SELECT iteration, round(value, 2) AS kl FROM ppo_metrics WHERE metric = 'objective/kl' AND iteration %% 10 = 0 ORDER BY iteration"
+                .formatted())
+        .collectAsList()
+        .forEach(row -> System.out.println("KL at iteration " + row.getInt(0) + ": " + row.get(1)));
+  }
+
+  private void run(String... command) {
+    CommandLineRun.step(folder.resolve("warehouse"), command);
+  }
+
+  private String path(String name) {
+    return folder.resolve(name).toString();
+  }
+}

@@ -105,7 +105,7 @@ public final class Replica implements AutoCloseable {
    */
   public void backward(NDArray loss, float[] gradient, int offset) {
     try (NDManager scope = newManager()) {
-      NDArray one = AttentionContext.scalar(scope, 1f);
+      NDArray one = Scalars.of(scope, 1f);
       JniUtils.backward((PtNDArray) loss, (PtNDArray) one, false, false);
     }
     List<ParameterLayout.Parameter> parameters = layout.parameters();

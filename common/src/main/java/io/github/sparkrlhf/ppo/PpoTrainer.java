@@ -134,18 +134,8 @@ public final class PpoTrainer {
     State state = State.start(this, checkpoints.latest());
     Broadcast<float[]> reference = context.broadcast(policy.weights().clone());
     try {
-      for (int iteration = state.iteration; iteration < settings.iterations(); iteration++) {
-        long startedNanos = System.nanoTime();
-        Map<String, Double> metrics = new LinkedHashMap<>();
-        Experience experience = experience(state, reference, prompts, iteration, metrics);
-        double beta = state.kl.coefficient();
-        metrics.putAll(experience.metrics(settings, beta));
-        update(state, experience, iteration, metrics);
-        state.kl = state.kl.after(metrics.get("objective/kl"), settings.responses());
-        state.iteration = iteration + 1;
-        metrics.put("episode", (double) settings.responses() * state.iteration);
-        metrics.put("eps", settings.responses() / ((System.nanoTime() - startedNanos) / 1e9));
-        recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
+      while (state.iteration < settings.iterations()) {
+        Map<String, Double> metrics = iterate(state, reference, prompts, recorder);
         progress.step(state.iteration, describe(metrics));
         if (state.iteration % settings.checkpointEveryIterations() == 0) {
           checkpoints.save(state.checkpoint());
@@ -156,6 +146,26 @@ public final class PpoTrainer {
       reference.destroy();
     }
     return new Result(models.policyWeights(state.weights), models.criticWeights(state.weights));
+  }
+
+  /** Samples, learns from the samples, records both. */
+  private Map<String, Double> iterate(
+      State state,
+      Broadcast<float[]> reference,
+      List<RolloutSampler.Prompt> prompts,
+      Recorder recorder) {
+    int iteration = state.iteration;
+    long startedNanos = System.nanoTime();
+    Map<String, Double> metrics = new LinkedHashMap<>();
+    Experience experience = experience(state, reference, prompts, iteration, metrics);
+    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
+    update(state, experience, iteration, metrics);
+    state.kl = state.kl.after(metrics.get("objective/kl"), settings.responses());
+    state.iteration = iteration + 1;
+    metrics.put("episode", (double) settings.responses() * state.iteration);
+    metrics.put("eps", settings.responses() / ((System.nanoTime() - startedNanos) / 1e9));
+    recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
+    return metrics;
   }
 
   /** The last rows are the final policy's, as those of iteration 0 are the reference policy's. */

@@ -28,8 +28,8 @@ final class AttentionContext {
     this.cosine = cosine;
     this.sine = sine;
     this.mask = mask;
-    this.queryScale = scalar(manager, (float) (1 / Math.sqrt(config.headSize())));
-    this.normEpsilon = scalar(manager, (float) config.normEpsilon());
+    this.queryScale = Scalars.of(manager, (float) (1 / Math.sqrt(config.headSize())));
+    this.normEpsilon = Scalars.of(manager, (float) config.normEpsilon());
   }
 
   /**
@@ -116,12 +116,6 @@ final class AttentionContext {
   /** The scalar ε of the norms. */
   NDArray normEpsilon() {
     return normEpsilon;
-  }
-
-  static NDArray scalar(NDManager manager, float value) {
-    FloatBuffer buffer = floats(1);
-    buffer.put(value);
-    return array(manager, buffer, new Shape());
   }
 
   private static FloatBuffer floats(int size) {

@@ -31,6 +31,7 @@ public final class Replica implements AutoCloseable {
   private final List<FloatBuffer> memory = new ArrayList<>();
   private WeakReference<float[]> loadedFrom = new WeakReference<>(null);
   private int loadedOffset;
+  private boolean holdsGradients;
 
   /** A replica with undefined weights. */
   public Replica(TransformerConfig config) {
@@ -104,8 +105,9 @@ public final class Replica implements AutoCloseable {
    * @param gradient the flat array; this model's part begins at {@code offset}
    */
   public void backward(NDArray loss, float[] gradient, int offset) {
+    holdsGradients = true;
     try (NDManager scope = newManager()) {
-      NDArray one = AttentionContext.scalar(scope, 1f);
+      NDArray one = Scalars.of(scope, 1f);
       JniUtils.backward((PtNDArray) loss, (PtNDArray) one, false, false);
     }
     List<ParameterLayout.Parameter> parameters = layout.parameters();
@@ -113,6 +115,12 @@ public final class Replica implements AutoCloseable {
       ParameterLayout.Parameter parameter = parameters.get(i);
       drain(arrays.get(i), gradient, offset + parameter.offset(), parameter.size());
     }
+    holdsGradients = false;
+  }
+
+  /** Whether a backward pass failed midway, so that the next one would add to its gradients. */
+  boolean holdsGradients() {
+    return holdsGradients;
   }
 
   /** Copies a parameter's gradient to the flat array and clears it. */

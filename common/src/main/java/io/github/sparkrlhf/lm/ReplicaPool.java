@@ -29,7 +29,11 @@ public final class ReplicaPool {
 
     @Override
     public void close() {
-      idle(replica.config()).push(replica);
+      if (replica.holdsGradients()) {
+        replica.close();
+      } else {
+        idle(replica.config()).push(replica);
+      }
     }
   }
 

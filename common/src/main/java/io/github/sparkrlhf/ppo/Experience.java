@@ -15,6 +15,8 @@ final class Experience {
   /** Tolerance of the sampler's log-probabilities against the training forward pass, in nats. */
   private static final double SAMPLER_TOLERANCE = 0.01;
 
+  private static final double WHITE_TOLERANCE = 1e-3;
+
   final List<Rollout> rollouts;
   final float[][] logProbabilities;
   final float[][] reference;
@@ -24,6 +26,7 @@ final class Experience {
   final float[][] rewards;
   final float[][] advantages;
   final float[][] returns;
+  private final Whitening.Moments whitened;
 
   /**
    * Turns outputs and scores into advantages.
@@ -70,6 +73,21 @@ final class Experience {
         Advantages.gae(rewards, values, lengths, settings.gamma(), settings.lambda());
     this.returns = gae.returns();
     this.advantages = Whitening.whiten(gae.advantages(), lengths);
+    this.whitened = Whitening.Moments.of(advantages, lengths);
+    requireWhite();
+  }
+
+  private void requireWhite() {
+    // All advantages equal, or a single one, give variance 0.
+    boolean white =
+        Math.abs(whitened.mean()) < WHITE_TOLERANCE
+            && (Math.abs(whitened.variance() - 1) < WHITE_TOLERANCE
+                || whitened.variance() < WHITE_TOLERANCE);
+    if (!white) {
+      throw JobFailure.failure(
+          "Cannot run PPO: whitened advantages have mean %s and variance %s"
+              .formatted(whitened.mean(), whitened.variance()));
+    }
   }
 
   private void requireSameDistribution() {
@@ -110,17 +128,21 @@ final class Experience {
     for (int row = 0; row < stopped.length; row++) {
       stopped[row] = rollouts.get(row).stopped();
     }
-    return PpoMetrics.ofResponses(
-        new PpoMetrics.Responses(
-            sampled,
-            logProbabilities,
-            reference,
-            values,
-            returns,
-            scores,
-            stopped,
-            settings.samplesPerPrompt()),
-        settings.klEstimator(),
-        klCoefficient);
+    Map<String, Double> metrics =
+        PpoMetrics.ofResponses(
+            new PpoMetrics.Responses(
+                sampled,
+                logProbabilities,
+                reference,
+                values,
+                returns,
+                scores,
+                stopped,
+                settings.samplesPerPrompt()),
+            settings.klEstimator(),
+            klCoefficient);
+    metrics.put("advantages/mean", whitened.mean());
+    metrics.put("advantages/variance", whitened.variance());
+    return metrics;
   }
 }

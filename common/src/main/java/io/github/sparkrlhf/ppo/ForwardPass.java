@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.ReplicaPool;
+import io.github.sparkrlhf.lm.Scalars;
 import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.training.TrainingEngine;
 import java.io.Serializable;
@@ -56,7 +57,10 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
     try (ReplicaPool.Lease lease = ReplicaPool.lease(models.policy(), weights, 0);
         GradMode ignored = GradMode.inference();
         NDManager manager = lease.replica().newManager()) {
-      NDArray logits = batch.outputs(lease.replica(), manager, false).div((float) temperature);
+      NDArray logits =
+          batch
+              .outputs(lease.replica(), manager, false)
+              .div(Scalars.of(manager, (float) temperature));
       return batch.bySequence(SequenceBatch.logProbabilities(logits, batch.labels(manager)));
     }
   }

@@ -6,6 +6,7 @@ import ai.djl.ndarray.types.Shape;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.Replica;
 import io.github.sparkrlhf.lm.ReplicaPool;
+import io.github.sparkrlhf.lm.Scalars;
 import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.training.Objective;
 import java.util.List;
@@ -97,7 +98,10 @@ final class PpoObjective implements Objective<PpoExample> {
         NDManager manager = lease.replica().newManager()) {
       Replica replica = lease.replica();
       NDArray logDistribution =
-          batch.outputs(replica, manager, training).div((float) temperature).logSoftmax(-1);
+          batch
+              .outputs(replica, manager, training)
+              .div(Scalars.of(manager, (float) temperature))
+              .logSoftmax(-1);
       NDArray logProbabilities =
           logDistribution.gather(batch.labels(manager), 1).reshape(batch.outputs());
       NDArray old = tokens(manager, rows, PpoExample::oldLogProbabilities);
@@ -110,7 +114,9 @@ final class PpoObjective implements Objective<PpoExample> {
               .sum();
       if (training) {
         NDArray total =
-            entropyCoefficient > 0 ? loss.sub(entropy.mul((float) entropyCoefficient)) : loss;
+            entropyCoefficient > 0
+                ? loss.sub(entropy.mul(Scalars.of(manager, (float) entropyCoefficient)))
+                : loss;
         replica.backward(total, gradient, 0);
       }
       sums[POLICY_LOSS] = loss.getFloat();
@@ -144,7 +150,10 @@ final class PpoObjective implements Objective<PpoExample> {
       NDArray returns = tokens(manager, rows, PpoExample::returns);
       NDArray loss = TensorLoss.value(values, old, returns, clip).sum();
       if (training) {
-        replica.backward(loss.mul((float) valueCoefficient), gradient, models.criticOffset());
+        replica.backward(
+            loss.mul(Scalars.of(manager, (float) valueCoefficient)),
+            gradient,
+            models.criticOffset());
       }
       sums[VALUE_LOSS] = loss.getFloat();
       NDArray constant = values.stopGradient();

@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.ppo;
 
 import ai.djl.ndarray.NDArray;
+import io.github.sparkrlhf.lm.Scalars;
 
 /**
  * The losses of {@link PpoLoss} as differentiable sums over tokens. All arrays are {@code [tokens]}
@@ -30,7 +31,7 @@ final class TensorLoss {
   /** ½·max((V − R)², (clip(V, V_old ± ε) − R)²) of each token. */
   static NDArray value(NDArray values, NDArray oldValues, NDArray returns, PpoLoss.Clip clip) {
     NDArray clipped = clippedSquare(values, oldValues, returns, clip);
-    return values.sub(returns).square().maximum(clipped).mul(0.5f);
+    return values.sub(returns).square().maximum(clipped).mul(Scalars.of(values.getManager(), 0.5f));
   }
 
   /** (clip(V, V_old ± ε) − R)² of each token. */

@@ -35,6 +35,8 @@ public final class BradleyTerryModel implements RewardModel {
 
   private final TextFeatures features;
   private final float[] weights;
+  private Broadcast<TextFeatures> broadcastFeatures;
+  private Broadcast<float[]> broadcastWeights;
 
   BradleyTerryModel(TextFeatures features, float[] weights) {
     if (weights.length != features.size()) {
@@ -67,8 +69,16 @@ public final class BradleyTerryModel implements RewardModel {
   public Dataset<Row> score(Dataset<Row> rows) {
     JavaSparkContext context =
         JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
-    Broadcast<TextFeatures> sharedFeatures = context.broadcast(features);
-    Broadcast<float[]> sharedWeights = context.broadcast(weights);
+    Broadcast<TextFeatures> sharedFeatures;
+    Broadcast<float[]> sharedWeights;
+    synchronized (this) {
+      if (broadcastFeatures == null) {
+        broadcastFeatures = context.broadcast(features);
+        broadcastWeights = context.broadcast(weights);
+      }
+      sharedFeatures = broadcastFeatures;
+      sharedWeights = broadcastWeights;
+    }
     UDF2<String, String, Double> score =
         (prompt, response) ->
             score(sharedFeatures.value(), sharedWeights.value(), prompt, response);

@@ -17,6 +17,7 @@ import static org.apache.spark.sql.functions.when;
 
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.tables.Table;
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,7 +26,6 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.sql.types.StructType;
 
 /**
  * How well a reward model agrees with people, per split.
@@ -48,11 +48,6 @@ public final class RewardEvaluation {
 
   /** The accuracy of the rule that prefers the longer response. */
   public static final String ACCURACY_ALWAYS_LONGER = "accuracy_always_longer";
-
-  private static final StructType METRICS =
-      StructType.fromDDL(
-          "model STRING, kind STRING, split STRING, metric STRING, value DOUBLE, low DOUBLE,"
-              + " high DOUBLE, n BIGINT");
 
   private RewardEvaluation() {}
 
@@ -89,7 +84,7 @@ public final class RewardEvaluation {
       double loss = ((BigDecimal) split.getAs("loss")).doubleValue() / n;
       rows.add(RowFactory.create(name, model.kind(), of, LOG_LOSS, loss, null, null, n));
     }
-    return pairs.sparkSession().createDataFrame(rows, METRICS);
+    return pairs.sparkSession().createDataFrame(rows, Table.REWARD_METRICS.schemaWithoutRun());
   }
 
   private static Row accuracy(

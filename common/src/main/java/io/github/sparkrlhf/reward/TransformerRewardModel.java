@@ -36,7 +36,12 @@ public final class TransformerRewardModel implements RewardModel {
   public static final String KIND = "transformer";
 
   private static final int BATCH = 32;
-  private static final int MOST_PARTITIONS = 1024;
+
+  /** Partitions of the scoring, whatever the cluster; one holds many batches of sorted lengths. */
+  private static final int PARTITIONS = 64;
+
+  /** Fewer rows are scored in a partition of their own. */
+  private static final int FEWEST_ROWS = 8 * BATCH;
 
   private final LanguageModel model;
   private Broadcast<Shipped> broadcast;
@@ -71,7 +76,10 @@ public final class TransformerRewardModel implements RewardModel {
     int response = rows.schema().fieldIndex(RESPONSE);
     Broadcast<Shipped> shipped = shipped(rows);
     int partitions =
-        (int) Math.min(MOST_PARTITIONS, Math.max(1, (rows.count() + BATCH - 1) / BATCH));
+        (int)
+            Math.min(
+                PARTITIONS,
+                Math.max(2, rows.limit(FEWEST_ROWS * PARTITIONS).count() / FEWEST_ROWS));
     // The partition of a text and its place there depend on the text alone: batches are cut the
     // same way whatever the cluster.
     MapPartitionsFunction<Row, Row> scored =

@@ -1,5 +1,6 @@
 package io.github.sparkrlhf.spark;
 
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.spark.SparkConf;
@@ -28,6 +29,8 @@ public final class Sessions {
     configuration.setIfMissing("spark.master", "local[*]");
     configuration.setIfMissing("spark.app.name", "spark-rlhf");
     defaults(configuration.get("spark.master")).forEach(configuration::setIfMissing);
+    // Kryo cannot read Java records, which training shuffles and collects.
+    configuration.set("spark.serializer", "org.apache.spark.serializer.JavaSerializer");
     return SparkSession.builder().config(configuration).getOrCreate();
   }
 
@@ -52,12 +55,19 @@ public final class Sessions {
       }
       return session;
     }
-    String folder = warehouse == null ? "warehouse" : warehouse;
+    String folder = absolute(warehouse == null ? "warehouse" : warehouse);
     if (session.conf().get(OWN_CATALOG + catalog, folder).equals(folder)) {
       return configured(session, catalog, folder);
     }
     // Spark keeps a catalog once it is loaded: another warehouse needs a session of its own.
     return configured(session.newSession(), catalog, folder);
+  }
+
+  /** A folder without scheme means the same on the driver and on executors elsewhere. */
+  private static String absolute(String folder) {
+    return folder.matches("[A-Za-z][A-Za-z0-9+.-]+:.*")
+        ? folder
+        : Path.of(folder).toAbsolutePath().toString();
   }
 
   private static SparkSession configured(SparkSession session, String catalog, String folder) {
@@ -78,6 +88,8 @@ public final class Sessions {
     defaults.put("spark.executorEnv.MALLOC_MMAP_THRESHOLD_", "4294967296");
     defaults.put("spark.executorEnv.MALLOC_TRIM_THRESHOLD_", "8589934592");
     defaults.put("spark.executorEnv.MALLOC_TOP_PAD_", "268435456");
+    // Every task of a round returns a gradient as long as the model's weights.
+    defaults.put("spark.driver.maxResultSize", "0");
     if (master.startsWith("local")) {
       defaults.put("spark.ui.enabled", "false");
       defaults.put("spark.ui.showConsoleProgress", "false");

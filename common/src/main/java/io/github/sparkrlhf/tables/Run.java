@@ -7,6 +7,7 @@ import io.github.sparkrlhf.spark.StableHash;
 import java.sql.Timestamp;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -15,8 +16,6 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.catalyst.analysis.NoSuchTableException;
-import org.apache.spark.sql.types.StructField;
-import org.apache.spark.sql.types.StructType;
 
 /**
  * One run of a job: writes its rows to tables and, at the very end, makes them all visible.
@@ -25,12 +24,16 @@ import org.apache.spark.sql.types.StructType;
  * {@link #complete} the rows are invisible, so a run that fails leaves nothing to see.
  */
 public final class Run {
+  /** The column of tables that are written iteration by iteration. */
+  public static final String ITERATION = "iteration";
+
   private final Tables tables;
   private final String job;
   private final String id;
   private final String configurationJson;
   private final boolean complete;
   private final Instant startedAt = Instant.now();
+  private final Set<Table> written = EnumSet.noneOf(Table.class);
 
   Run(Tables tables, String job, String id, String configurationJson, boolean complete) {
     this.tables = tables;
@@ -62,6 +65,28 @@ public final class Run {
    * @return how many rows were written
    */
   public long write(Table table, Dataset<Row> rows) {
+    overwrite(table, rows, col(Table.RUN_ID).equalTo(id));
+    return rows(table).count();
+  }
+
+  /**
+   * Replaces the run's rows of one iteration by these, in one atomic commit; its rows of other
+   * iterations stay. A run that is resumed writes the iterations since its checkpoint again.
+   *
+   * @param table with a column {@value #ITERATION}
+   * @param rows all of this iteration, with exactly the columns of the table but {@code run_id}
+   */
+  public void writeIteration(Table table, int iteration, Dataset<Row> rows) {
+    overwrite(table, rows, col(Table.RUN_ID).equalTo(id).and(col(ITERATION).equalTo(iteration)));
+  }
+
+  /** Removes what the run wrote for iterations above the last. */
+  public void removeIterationsAfter(Table table, int last) {
+    tables.delete(table, id, ITERATION + " > " + last);
+    written.add(table);
+  }
+
+  private void overwrite(Table table, Dataset<Row> rows, Column replaced) {
     requireColumns(table, rows);
     Column[] columns =
         Arrays.stream(table.schema().fieldNames())
@@ -69,11 +94,11 @@ public final class Run {
             .toArray(Column[]::new);
     tables.createIfMissing(table);
     try {
-      rows.select(columns).writeTo(tables.fullName(table)).overwrite(col(Table.RUN_ID).equalTo(id));
+      rows.select(columns).writeTo(tables.fullName(table)).overwrite(replaced);
     } catch (NoSuchTableException e) {
       throw new IllegalStateException("Table " + table.tableName() + " was dropped meanwhile", e);
     }
-    return rows(table).count();
+    written.add(table);
   }
 
   /** What this run has written to a table so far, without {@code run_id}. */
@@ -82,13 +107,17 @@ public final class Run {
   }
 
   /**
-   * Makes everything the run wrote visible. It is the last thing a run does.
+   * Makes everything the run wrote visible, and removes what an earlier attempt under the same id
+   * left in other tables. It is the last thing a run does.
    *
    * @param summary what a person wants to know about the run, stored as JSON
    */
   public void complete(Map<String, Object> summary) {
-    StructField[] fields = Table.RUNS.schema().fields();
-    StructType schema = new StructType(Arrays.copyOfRange(fields, 1, fields.length));
+    for (Table table : Table.values()) {
+      if (table != Table.RUNS && !written.contains(table)) {
+        tables.delete(table, id, "true");
+      }
+    }
     Row row =
         RowFactory.create(
             job,
@@ -98,7 +127,7 @@ public final class Run {
             Timestamp.from(startedAt),
             Timestamp.from(Instant.now()),
             version());
-    write(Table.RUNS, tables.spark().createDataFrame(List.of(row), schema));
+    write(Table.RUNS, tables.spark().createDataFrame(List.of(row), Table.RUNS.schemaWithoutRun()));
     tables.registerViews();
   }
 

@@ -1,7 +1,9 @@
 package io.github.sparkrlhf.tables;
 
+import java.util.Arrays;
 import java.util.Locale;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
 /** The tables of the suite. The first column of each is the run that wrote the row. */
@@ -57,6 +59,12 @@ public enum Table {
   /** The name in the catalog and, as a view of complete runs, in SQL. */
   public String tableName() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /** All columns but {@code run_id}, in their order. */
+  public StructType schemaWithoutRun() {
+    StructField[] fields = schema.fields();
+    return new StructType(Arrays.copyOfRange(fields, 1, fields.length));
   }
 
   /** All columns in their order, {@code run_id} first. */

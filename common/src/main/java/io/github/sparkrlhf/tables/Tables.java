@@ -157,6 +157,17 @@ public final class Tables {
     return all.where(col(Table.RUN_ID).equalTo(runId)).drop(Table.RUN_ID);
   }
 
+  /** Deletes a run's rows that meet a condition; commits nothing if there are none. */
+  void delete(Table table, String runId, String condition) {
+    if (written(table, runId).where(condition).isEmpty()) {
+      return;
+    }
+    String id = runId.replace("\\", "\\\\").replace("'", "\\'");
+    spark.sql(
+        "DELETE FROM %s WHERE %s = '%s' AND %s"
+            .formatted(fullName(table), Table.RUN_ID, id, condition));
+  }
+
   void createIfMissing(Table table) {
     if (exists(table)) {
       return;

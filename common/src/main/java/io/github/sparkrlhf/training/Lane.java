@@ -12,10 +12,10 @@ import java.util.stream.IntStream;
 /**
  * The rows of one lane and the plan that cuts them into micro-batches.
  *
- * <p>In each epoch the rows are sorted by their length, blurred a little so that the neighbours
- * change from epoch to epoch, and cut into as many runs as the epoch has steps. All lanes go
- * through their runs in the same random order: since rows are dealt by hash, the k-th run of every
- * lane holds rows of about the same length.
+ * <p>In each epoch the rows are shuffled, or sorted by their length, blurred a little so that the
+ * neighbours change from epoch to epoch, and cut into as many runs as the epoch has steps. All
+ * lanes go through their runs in the same random order: since rows are dealt by hash, the k-th run
+ * of every lane holds rows of about the same length.
  */
 final class Lane<E extends Example> implements Serializable {
   private static final long serialVersionUID = 1L;
@@ -28,7 +28,7 @@ final class Lane<E extends Example> implements Serializable {
   // every step needs it.
   private transient volatile Plan plan;
 
-  private record Plan(int epoch, int steps, long seed, int[] order, int[] runOfStep) {}
+  private record Plan(int epoch, int steps, LaneSettings settings, int[] order, int[] runOfStep) {}
 
   Lane(int number, List<E> rows) {
     this.number = number;
@@ -56,8 +56,8 @@ final class Lane<E extends Example> implements Serializable {
    * @param step in {@code [0, steps)}
    * @param steps number of steps of the epoch
    */
-  List<E> microBatch(int epoch, int step, int steps, long seed) {
-    Plan current = plan(epoch, steps, seed);
+  List<E> microBatch(int epoch, int step, int steps, LaneSettings settings) {
+    Plan current = plan(epoch, steps, settings);
     long run = current.runOfStep()[step];
     int from = (int) (run * rows.size() / steps);
     int to = (int) ((run + 1) * rows.size() / steps);
@@ -68,26 +68,29 @@ final class Lane<E extends Example> implements Serializable {
     return batch;
   }
 
-  private Plan plan(int epoch, int steps, long seed) {
+  private Plan plan(int epoch, int steps, LaneSettings settings) {
     Plan current = plan;
     if (current == null
         || current.epoch() != epoch
         || current.steps() != steps
-        || current.seed() != seed) {
-      int[] runOfStep = new CounterRandom(seed, "order of runs").permutation(steps, epoch);
-      current = new Plan(epoch, steps, seed, order(epoch, seed), runOfStep);
+        || !current.settings().equals(settings)) {
+      int[] runOfStep =
+          new CounterRandom(settings.seed(), "order of runs").permutation(steps, epoch);
+      current = new Plan(epoch, steps, settings, order(epoch, settings), runOfStep);
       plan = current;
     }
     return current;
   }
 
-  private int[] order(int epoch, long seed) {
-    CounterRandom random = new CounterRandom(seed, "order of rows");
+  private int[] order(int epoch, LaneSettings settings) {
+    CounterRandom random = new CounterRandom(settings.seed(), "order of rows");
     double[] keys = new double[rows.size()];
     for (int i = 0; i < keys.length; i++) {
-      double blur =
-          1 + LENGTH_BLUR * (random.uniform(epoch, StableHash.of(rows.get(i).id())) - 0.5);
-      keys[i] = rows.get(i).length() * blur;
+      double u = random.uniform(epoch, StableHash.of(rows.get(i).id()));
+      keys[i] =
+          settings.order() == LaneSettings.Order.SHUFFLED
+              ? u
+              : rows.get(i).length() * (1 + LENGTH_BLUR * (u - 0.5));
     }
     return IntStream.range(0, keys.length)
         .boxed()

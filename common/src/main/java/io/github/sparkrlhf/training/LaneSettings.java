@@ -10,8 +10,23 @@ import java.io.Serializable;
  * @param lanes a power of two; the most tasks that can work on one step
  * @param microBatch rows that a lane contributes to a step, on average
  * @param seed of the order of rows
+ * @param order which rows come together in a step
  */
-public record LaneSettings(int lanes, int microBatch, long seed) implements Serializable {
+public record LaneSettings(int lanes, int microBatch, long seed, Order order)
+    implements Serializable {
+  /** Which rows come together in a step. */
+  public enum Order {
+    /** Rows of similar length: little padding. */
+    BY_LENGTH,
+    /** Any rows, drawn anew in every epoch. */
+    SHUFFLED
+  }
+
+  /** Rows of similar length come together. */
+  public LaneSettings(int lanes, int microBatch, long seed) {
+    this(lanes, microBatch, seed, Order.BY_LENGTH);
+  }
+
   /** Checks the ranges. */
   public LaneSettings {
     if (lanes < 1 || Integer.bitCount(lanes) != 1) {

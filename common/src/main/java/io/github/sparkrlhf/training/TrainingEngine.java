@@ -143,7 +143,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
    *
    * @param weights flat; not kept
    * @param step in {@code [0, stepsPerEpoch)}
-   * @throws JobFailure if a loss is NaN or infinite; names the rows
+   * @throws JobFailure if a loss or a gradient is NaN or infinite; names the rows
    */
   public Round round(float[] weights, int epoch, int step, String description) {
     List<Partial> partials =
@@ -173,7 +173,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
   public <R extends Serializable> List<R> map(
       float[] weights, int epoch, String description, RowFunction<E, R> function) {
     int steps = stepsPerEpoch;
-    long seed = settings.seed();
+    LaneSettings plan = settings;
     return onLanes(
         weights,
         description,
@@ -182,7 +182,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
           while (laneIterator.hasNext()) {
             Lane<E> lane = laneIterator.next();
             for (int step = 0; step < steps; step++) {
-              List<E> batch = lane.microBatch(epoch, step, steps, seed);
+              List<E> batch = lane.microBatch(epoch, step, steps, plan);
               if (!batch.isEmpty()) {
                 results.addAll(function.apply(broadcast, batch));
               }
@@ -220,7 +220,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     }
     if (!notFinite.isEmpty()) {
       throw JobFailure.failure(
-          "Cannot train: the loss is not a finite number for a micro-batch with the rows "
+          "Cannot train: loss or gradient is not a finite number for a micro-batch with the rows "
               + notFinite);
     }
     return new Round(
@@ -241,7 +241,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     private final int epoch;
     private final int step;
     private final int steps;
-    private final long seed;
+    private final LaneSettings plan;
 
     /** A task for one step, or for all steps without gradients if {@code step} is negative. */
     GradientTask(Objective<E> objective, int epoch, int step, TrainingEngine<E> engine) {
@@ -249,7 +249,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       this.epoch = epoch;
       this.step = step;
       this.steps = engine.stepsPerEpoch;
-      this.seed = engine.settings.seed();
+      this.plan = engine.settings;
     }
 
     @Override
@@ -266,13 +266,13 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
         float[] gradient = null;
         double[] laneSums = null;
         if (step < 0) {
-          laneSums = evaluate(weights, lane);
+          laneSums = evaluate(weights, lane, notFinite);
         } else {
-          List<E> batch = lane.microBatch(epoch, step, steps, seed);
+          List<E> batch = lane.microBatch(epoch, step, steps, plan);
           if (!batch.isEmpty()) {
             gradient = zeros(gradients.takeSpare());
             laneSums = objective.compute(weights, batch, gradient);
-            if (!Double.isFinite(laneSums[Objective.LOSS])) {
+            if (!Double.isFinite(laneSums[Objective.LOSS]) || !isFinite(gradient)) {
               batch.forEach(row -> notFinite.add(row.id()));
             }
           }
@@ -291,12 +291,23 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       return spare;
     }
 
-    private double[] evaluate(float[] weights, Lane<E> lane) {
+    private static boolean isFinite(float[] values) {
+      float zeroUnlessNot = 0;
+      for (float value : values) {
+        zeroUnlessNot += 0 * value;
+      }
+      return zeroUnlessNot == 0;
+    }
+
+    private double[] evaluate(float[] weights, Lane<E> lane, List<String> notFinite) {
       double[] total = null;
       for (int each = 0; each < steps; each++) {
-        List<E> batch = lane.microBatch(0, each, steps, seed);
+        List<E> batch = lane.microBatch(0, each, steps, plan);
         if (!batch.isEmpty()) {
           double[] sums = objective.compute(weights, batch, null);
+          if (!Double.isFinite(sums[Objective.LOSS])) {
+            batch.forEach(row -> notFinite.add(row.id()));
+          }
           if (total == null) {
             total = sums;
           } else {

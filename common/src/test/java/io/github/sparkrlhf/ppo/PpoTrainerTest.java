@@ -98,9 +98,10 @@ class PpoTrainerTest {
   void theScoreRisesAndEveryInvariantHolds() {
     Recording recording = new Recording(-1);
     PpoTrainer.Result result = train("run", ITERATIONS, recording);
-    assertThat(recording.told).hasSize(ITERATIONS).isSorted();
+    // One more than the iterations: the rows of the final policy.
+    assertThat(recording.told).hasSize(ITERATIONS + 1).isSorted();
     double before = recording.metric(0, "objective/raw_scores");
-    double after = recording.metric(ITERATIONS - 1, "objective/raw_scores");
+    double after = recording.metric(ITERATIONS, "objective/raw_scores");
     assertThat(after).as("from %s", before).isGreaterThan(before + 1);
     assertThat(result.policy()).isNotEqualTo(POLICY.weights());
     assertThat(result.critic()).isNotEqualTo(CRITIC.weights());
@@ -110,12 +111,14 @@ class PpoTrainerTest {
       assertThat(row.getDouble(KL)).isZero();
       assertThat((Object[]) row.get(REFERENCE)).isEqualTo(row.get(LOG_PROBABILITIES));
     }
-    assertThat(recording.metric(ITERATIONS - 1, "objective/kl")).isGreaterThan(0.1);
+    assertThat(recording.metric(ITERATIONS, "objective/kl")).isGreaterThan(0.1);
     for (int iteration = 0; iteration < ITERATIONS; iteration++) {
       assertThat(recording.rows.get(iteration)).hasSize(RESPONSES);
       assertWhitened(recording.rows.get(iteration));
       assertThat(recording.metric(iteration, "episode")).isEqualTo(RESPONSES * (iteration + 1.0));
     }
+    assertThat(recording.rows.get(ITERATIONS)).hasSize(RESPONSES);
+    assertThat(recording.metrics.get(ITERATIONS)).doesNotContainKey("loss/policy_avg");
   }
 
   @Test
@@ -141,18 +144,20 @@ class PpoTrainerTest {
     resumed.metrics.putAll(broken.metrics);
     // The newest checkpoint is that of two iterations: the third is repeated.
     PpoTrainer.Result result = train("broken", 5, resumed);
-    assertThat(resumed.told).containsExactly(2, 3, 4);
+    assertThat(resumed.told).containsExactly(2, 3, 4, 5);
     assertSame(result, resumed, uninterrupted, whole);
   }
 
   @Test
-  void aCompleteRunOnlyReturnsItsWeights() {
-    PpoTrainer.Result first = train("run", 2, new Recording(-1));
+  void aCompleteRunOnlyRecordsItsFinalPolicyAgain() {
+    Recording whole = new Recording(-1);
+    PpoTrainer.Result first = train("run", 2, whole);
     Recording again = new Recording(-1);
     PpoTrainer.Result second = train("run", 2, again);
-    assertThat(again.told).isEmpty();
-    assertThat(second.policy()).isEqualTo(first.policy());
-    assertThat(second.critic()).isEqualTo(first.critic());
+    assertThat(again.told).containsExactly(2);
+    whole.rows.keySet().retainAll(again.told);
+    whole.metrics.keySet().retainAll(again.told);
+    assertSame(second, again, first, whole);
   }
 
   @Test

@@ -24,7 +24,7 @@ class LaneTest {
     Lane<TextExample> lane = new Lane<>(0, SyntheticRows.of(rows, 1));
     List<String> seen = new ArrayList<>();
     for (int step = 0; step < steps; step++) {
-      List<String> ids = ids(lane.microBatch(epoch, step, steps, seed));
+      List<String> ids = ids(lane.microBatch(epoch, step, steps, new LaneSettings(1, 1, seed)));
       assertThat(ids.size()).isBetween(rows / steps, (rows + steps - 1) / steps);
       seen.addAll(ids);
     }
@@ -44,21 +44,22 @@ class LaneTest {
     Lane<TextExample> other = new Lane<>(0, shuffled);
     List<List<String>> forwards = new ArrayList<>();
     for (int step = 0; step < steps; step++) {
-      forwards.add(ids(lane.microBatch(3, step, steps, seed)));
+      forwards.add(ids(lane.microBatch(3, step, steps, new LaneSettings(1, 1, seed))));
     }
-    other.microBatch(2, 0, steps, seed);
+    other.microBatch(2, 0, steps, new LaneSettings(1, 1, seed));
     for (int step = steps - 1; step >= 0; step--) {
-      assertThat(ids(other.microBatch(3, step, steps, seed))).isEqualTo(forwards.get(step));
+      assertThat(ids(other.microBatch(3, step, steps, new LaneSettings(1, 1, seed))))
+          .isEqualTo(forwards.get(step));
     }
   }
 
   @Test
   void epochsAndSeedsGiveOtherMicroBatches() {
     Lane<TextExample> lane = new Lane<>(0, SyntheticRows.of(60, 1));
-    List<String> first = ids(lane.microBatch(0, 0, 6, 5));
-    assertThat(ids(lane.microBatch(1, 0, 6, 5))).isNotEqualTo(first);
-    assertThat(ids(lane.microBatch(0, 0, 6, 6))).isNotEqualTo(first);
-    assertThat(ids(lane.microBatch(0, 0, 6, 5))).isEqualTo(first);
+    List<String> first = ids(lane.microBatch(0, 0, 6, new LaneSettings(1, 1, 5)));
+    assertThat(ids(lane.microBatch(1, 0, 6, new LaneSettings(1, 1, 5)))).isNotEqualTo(first);
+    assertThat(ids(lane.microBatch(0, 0, 6, new LaneSettings(1, 1, 6)))).isNotEqualTo(first);
+    assertThat(ids(lane.microBatch(0, 0, 6, new LaneSettings(1, 1, 5)))).isEqualTo(first);
   }
 
   @Test
@@ -77,7 +78,7 @@ class LaneTest {
     long padded = 0;
     long tokens = 0;
     for (int step = 0; step < steps; step++) {
-      List<TextExample> batch = lane.microBatch(0, step, steps, 1);
+      List<TextExample> batch = lane.microBatch(0, step, steps, new LaneSettings(1, 1, 1));
       padded += (long) batch.size() * batch.stream().mapToInt(TextExample::length).max().orElse(0);
       tokens += batch.stream().mapToInt(TextExample::length).sum();
     }
@@ -92,8 +93,9 @@ class LaneTest {
     int steps = 10;
     List<Double> means = new ArrayList<>();
     for (int step = 0; step < steps; step++) {
-      double mean = meanLength(one.microBatch(0, step, steps, 1));
-      assertThat(meanLength(other.microBatch(0, step, steps, 1))).isBetween(mean - 12, mean + 12);
+      double mean = meanLength(one.microBatch(0, step, steps, new LaneSettings(1, 1, 1)));
+      assertThat(meanLength(other.microBatch(0, step, steps, new LaneSettings(1, 1, 1))))
+          .isBetween(mean - 12, mean + 12);
       means.add(mean);
     }
     assertThat(Collections.max(means) - Collections.min(means)).isGreaterThan(60);

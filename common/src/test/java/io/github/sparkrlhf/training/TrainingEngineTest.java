@@ -98,7 +98,7 @@ class TrainingEngineTest {
       List<String> planned = new ArrayList<>();
       for (Lane<TextExample> lane : dealt()) {
         for (int step = 0; step < engine.stepsPerEpoch(); step++) {
-          List<TextExample> rows = lane.microBatch(2, step, engine.stepsPerEpoch(), LANES.seed());
+          List<TextExample> rows = lane.microBatch(2, step, engine.stepsPerEpoch(), LANES);
           String batch = String.join(" ", rows.stream().map(TextExample::id).toList());
           planned.addAll(Collections.nCopies(rows.size(), batch));
         }
@@ -141,7 +141,11 @@ class TrainingEngineTest {
         new TrainingEngine<>(CONTEXT, rdd(3), new LaneSettings(2, 23, 7), new NaNAt("row-3"), 2)) {
       List<String> together =
           dealt(2).stream()
-              .map(lane -> lane.microBatch(0, 0, 1, 7).stream().map(TextExample::id).toList())
+              .map(
+                  lane ->
+                      lane.microBatch(0, 0, 1, new LaneSettings(1, 1, 7)).stream()
+                          .map(TextExample::id)
+                          .toList())
               .filter(ids -> ids.contains("row-3"))
               .findAny()
               .orElseThrow();

@@ -79,6 +79,7 @@ public final class Main implements Runnable {
         new CommandLine(this)
             .setOut(new PrintWriter(out, true, StandardCharsets.UTF_8))
             .setErr(new PrintWriter(err, true, StandardCharsets.UTF_8))
+            .setOverwrittenOptionsAllowed(true)
             .setExecutionExceptionHandler(exitCodes)
             .setParameterExceptionHandler(exitCodes);
     return command.execute(args);

@@ -143,16 +143,15 @@ final class PpoJob extends JobCommand {
     RewardModel rewardModel = RewardModels.load(reward);
     PpoTrainer trainer =
         new PpoTrainer(context.spark(), start, critic(start, rewardModel), rewardModel, settings);
-    Path checkpointDirectory = CheckpointDirectories.path(checkpoints, output);
-    IterationStore store = new IterationStore(context.spark(), checkpointDirectory);
     PpoTrainer.Result result =
         trainer.train(
             prompts(context, start, room(start, trainer.critic(), settings), settings),
             CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
-            store,
+            new IterationTables(context),
             new Progress(context.out(), "ppo", settings.iterations()));
-    context.run().write(Table.ROLLOUTS, store.rollouts(settings.iterations() + 1));
-    context.run().write(Table.PPO_METRICS, store.metrics(settings.iterations() + 1));
+    // An earlier attempt under the same run id may have had more iterations.
+    context.run().removeIterationsAfter(Table.ROLLOUTS, settings.iterations());
+    context.run().removeIterationsAfter(Table.PPO_METRICS, settings.iterations());
     Map<String, Object> summary = summary(context, settings);
     publish(context, trainer, start, result, summary);
     context.out().println("Policy in " + output.resolve("policy"));

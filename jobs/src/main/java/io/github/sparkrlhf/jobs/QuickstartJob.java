@@ -1,11 +1,16 @@
 package io.github.sparkrlhf.jobs;
 
 import io.github.sparkrlhf.feedback.SimulatedLog;
+import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.tables.Json;
 import io.github.sparkrlhf.tables.Tables;
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -69,17 +74,17 @@ final class QuickstartJob implements Callable<Integer> {
   @Override
   public Integer call() {
     long startedNanos = System.nanoTime();
+    requireSameOptions();
     SessionOptions session = new SessionOptions(warehouse(), master);
     SparkSession spark = session.openSession();
     Tables tables = session.openTables(spark);
     SimulatedLog log = new SimulatedLog(spark, seed, events);
     writeLog(log);
-    for (List<String> step : steps()) {
+    for (String step : steps()) {
+      String[] arguments = arguments(step);
       main.out().println();
-      main.out().println("$ spark-rlhf " + String.join(" ", step));
-      List<String> arguments = new ArrayList<>(step);
-      arguments.addAll(List.of("--warehouse", warehouse()));
-      int exitCode = Main.run(main.out(), main.err(), arguments.toArray(String[]::new));
+      main.out().println("$ spark-rlhf " + String.join(" ", arguments));
+      int exitCode = Main.run(main.out(), main.err(), arguments);
       if (exitCode != 0) {
         return exitCode;
       }
@@ -98,132 +103,63 @@ final class QuickstartJob implements Callable<Integer> {
     write(log.prompts(), "prompts");
   }
 
-  /** Writes once: the log is a function of the seed, and rewriting it would change its files. */
+  /** Writes once: the rows are a function of the options, and new files would be a new input. */
   private void write(Dataset<Row> rows, String name) {
-    rows.coalesce(1).write().mode(SaveMode.Ignore).parquet(path(name));
+    if (!Files.exists(directory.resolve(name).resolve("_SUCCESS"))) {
+      rows.coalesce(1).write().mode(SaveMode.Overwrite).parquet(path(name));
+    }
   }
 
-  private List<List<String>> steps() {
-    String seedText = Long.toString(seed);
+  /** Steps of another log or length would not fit to those that are complete. */
+  private void requireSameOptions() {
+    String options = Json.sorted(Map.of("events", events, "iterations", iterations, "seed", seed));
+    Path stamp = directory.resolve("quickstart.json");
+    try {
+      Files.createDirectories(directory);
+      if (!Files.exists(stamp)) {
+        Files.writeString(stamp, options + "\n");
+      } else if (!Files.readString(stamp).strip().equals(options)) {
+        throw JobFailure.usage(
+            "Cannot use %s: it was made with %s; choose another --dir"
+                .formatted(directory, Files.readString(stamp).strip()));
+      }
+    } catch (IOException e) {
+      throw JobFailure.failure("Cannot write " + stamp + ": " + e, e);
+    }
+  }
+
+  /** The chain, one command line per step; {name} is a path below the directory. */
+  private List<String> steps() {
+    String random = " --seed " + seed;
     return List.of(
-        List.of(
-            "pairs",
-            "--input",
-            path("log"),
-            "--id",
-            "event_id",
-            "--annotator",
-            "annotator",
-            "--run-id",
-            "pairs"),
-        List.of(
-            "tokenizer",
-            "--input",
-            path("demonstrations"),
-            "--text",
-            "prompt",
-            "--text",
-            "response",
-            "--vocabulary-size",
-            "768",
-            "--output",
-            path("tokenizer")),
-        List.of(
-            "sft",
-            "--input",
-            path("demonstrations"),
-            "--prompt",
-            "prompt",
-            "--tokenizer",
-            path("tokenizer"),
-            "--hidden-size",
-            "96",
-            "--layers",
-            "3",
-            "--heads",
-            "4",
-            "--max-length",
-            "96",
-            "--epochs",
-            "3",
-            "--learning-rate",
-            "3e-3",
-            "--micro-batch",
-            "24",
-            "--seed",
-            seedText,
-            "--output",
-            path("sft")),
-        List.of(
-            "reward",
-            "--pairs-run",
-            "pairs",
-            "--kind",
-            "bradley-terry",
-            "--regularization",
-            "1e-3",
-            "--output",
-            path("bradley-terry")),
-        List.of(
-            "reward",
-            "--pairs-run",
-            "pairs",
-            "--kind",
-            "transformer",
-            "--model",
-            path("sft"),
-            "--epochs",
-            "2",
-            "--learning-rate",
-            "1e-3",
-            "--micro-batch",
-            "16",
-            "--seed",
-            seedText,
-            "--output",
-            path("transformer")),
-        List.of(
-            "score",
-            "--input",
-            path("demonstrations"),
-            "--id",
-            "demonstration_id",
-            "--model",
-            path("bradley-terry")),
-        List.of(
-            "score",
-            "--input",
-            path("demonstrations"),
-            "--id",
-            "demonstration_id",
-            "--model",
-            path("transformer")),
-        List.of(
-            "ppo",
-            "--prompts",
-            path("prompts"),
-            "--prompt-id",
-            "prompt_id",
-            "--policy",
-            path("sft"),
-            "--reward",
-            path("transformer"),
-            "--iterations",
-            Integer.toString(iterations),
-            "--max-new-tokens",
-            "40",
-            "--learning-rate",
-            "1e-3",
-            "--critic-learning-rate",
-            "2e-3",
-            "--kl-coefficient",
-            "0.05",
-            "--seed",
-            seedText,
-            "--run-id",
-            "ppo",
-            "--output",
-            path("ppo")));
+        "pairs --input {log} --id event_id --annotator annotator --run-id pairs",
+        "tokenizer --input {demonstrations} --text prompt --text response --vocabulary-size 768"
+            + " --output {tokenizer}",
+        "sft --input {demonstrations} --prompt prompt --tokenizer {tokenizer} --hidden-size 96"
+            + " --layers 3 --heads 4 --max-length 96 --epochs 3 --learning-rate 3e-3"
+            + " --micro-batch 24 --output {sft}"
+            + random,
+        "reward --pairs-run pairs --kind bradley-terry --output {bradley-terry}",
+        "reward --pairs-run pairs --kind transformer --model {sft} --epochs 3"
+            + " --learning-rate 1e-3 --micro-batch 16 --output {transformer}"
+            + random,
+        "score --input {demonstrations} --id demonstration_id --model {bradley-terry}",
+        "score --input {demonstrations} --id demonstration_id --model {transformer}",
+        "ppo --prompts {prompts} --prompt-id prompt_id --policy {sft} --reward {transformer}"
+            + " --max-new-tokens 40 --learning-rate 5e-4 --critic-learning-rate 1e-3"
+            + " --kl-coefficient 0.03 --run-id ppo --output {ppo} --iterations "
+            + iterations
+            + random);
+  }
+
+  private String[] arguments(String step) {
+    List<String> arguments = new ArrayList<>();
+    for (String word : step.split(" ")) {
+      boolean named = word.startsWith("{");
+      arguments.add(named ? path(word.substring(1, word.length() - 1)) : word);
+    }
+    arguments.addAll(List.of("--warehouse", warehouse()));
+    return arguments.toArray(String[]::new);
   }
 
   private String path(String name) {

@@ -69,7 +69,13 @@ final class QuickstartSummary {
 
   private void quarantine() {
     for (Row row :
-        spark.table("quarantine").groupBy("reason").count().orderBy("reason").collectAsList()) {
+        spark
+            .table("quarantine")
+            .filter("run_id = 'pairs'")
+            .groupBy("reason")
+            .count()
+            .orderBy("reason")
+            .collectAsList()) {
       add("quarantined: " + row.getString(0), Long.toString(row.getLong(1)));
     }
     add("planted flaws", log.flaws().toString());
@@ -79,7 +85,8 @@ final class QuickstartSummary {
     for (Row row :
         spark
             .table("reward_metrics")
-            .filter("split = 'test' AND metric LIKE 'accuracy%'")
+            .filter(
+                "split = 'test' AND metric LIKE 'accuracy%' AND model IN ('bradley-terry', 'transformer')")
             .select("kind", "metric", "value", "low", "high", "n")
             .orderBy("metric", "kind")
             .collectAsList()) {
@@ -97,7 +104,8 @@ final class QuickstartSummary {
               row.getDouble(4),
               row.getLong(5)));
     }
-    double ceiling = SimulatedLog.ceiling(spark.table("pairs").filter("split = 'test'"));
+    double ceiling =
+        SimulatedLog.ceiling(spark.table("pairs").filter("run_id = 'pairs' AND split = 'test'"));
     add(
         "accuracy on test pairs, gold reward (ceiling)",
         String.format(Locale.ROOT, "%.3f", ceiling));
@@ -139,7 +147,7 @@ final class QuickstartSummary {
   }
 
   private Dataset<Row> rollouts(int iteration) {
-    return spark.table("rollouts").filter("iteration = " + iteration);
+    return spark.table("rollouts").filter("run_id = 'ppo' AND iteration = " + iteration);
   }
 
   private void add(String what, String value) {

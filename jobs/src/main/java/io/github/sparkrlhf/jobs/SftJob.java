@@ -32,7 +32,6 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
-import org.apache.spark.sql.types.StructType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -288,9 +287,6 @@ final class SftJob extends JobCommand {
       rows.add(RowFactory.create(step.step(), step.epoch(), "gradient_norm", step.gradientNorm()));
       rows.add(RowFactory.create(step.step(), step.epoch(), "lr", step.learningRate()));
     }
-    return context
-        .spark()
-        .createDataFrame(
-            rows, StructType.fromDDL("step INT, epoch INT, metric STRING, value DOUBLE"));
+    return context.spark().createDataFrame(rows, Table.SFT_METRICS.schemaWithoutRun());
   }
 }

@@ -29,7 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
  * the other half judges what the policy writes.
  */
 class ReviewsIT {
-  private static final int ITERATIONS = 40;
+  private static final int ITERATIONS = 20;
 
   @TempDir private Path folder;
 
@@ -103,9 +103,13 @@ class ReviewsIT {
         "--iterations",
         "" + ITERATIONS,
         "--prompts-per-iteration",
-        "256",
+        "128",
         "--max-new-tokens",
         "32",
+        "--learning-rate",
+        "2e-4",
+        "--kl-coefficient",
+        "0.1",
         "--output",
         path("ppo"));
 

@@ -78,7 +78,7 @@ class RewardClusterIT {
             SELECT id % 2 = 0 AS first, concat('Question ', id, '?') AS prompt,
               concat('yes ', repeat('really ', cast(id % 7 AS int)), id) AS good,
               concat('no ', repeat('never ', cast(id % 5 AS int)), id) AS bad
-            FROM range(260)""")
+            FROM range(220)""")
         .selectExpr(
             "prompt",
             "if(first, good, bad) AS response_a",

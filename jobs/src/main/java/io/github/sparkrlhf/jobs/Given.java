@@ -2,6 +2,7 @@ package io.github.sparkrlhf.jobs;
 
 import io.github.sparkrlhf.spark.JobFailure;
 import java.util.Collection;
+import java.util.TreeSet;
 import picocli.CommandLine.ParseResult;
 
 /**
@@ -20,10 +21,10 @@ final class Given {
    *
    * @param names without dashes
    * @param why they do not apply
-   * @throws JobFailure naming the first of them that is given
+   * @throws JobFailure naming the first of them, by name, that is given
    */
   void refuse(Collection<String> names, String why) {
-    for (String name : names) {
+    for (String name : new TreeSet<>(names)) {
       if (parsed.hasMatchedOption("--" + name)) {
         throw JobFailure.usage("Cannot use --" + name + ": " + why);
       }

@@ -51,7 +51,7 @@ final class QuickstartJob implements Callable<Integer> {
   @Option(
       names = "--iterations",
       paramLabel = "N",
-      defaultValue = "40",
+      defaultValue = "25",
       description = "Iterations of PPO (default: ${DEFAULT-VALUE}).")
   private int iterations;
 
@@ -140,21 +140,22 @@ final class QuickstartJob implements Callable<Integer> {
             + " --micro-batch 24 --output {sft}"
             + random,
         "reward --pairs-run pairs --kind bradley-terry --output {bradley-terry}",
-        "reward --pairs-run pairs --kind transformer --model {sft} --epochs 3"
-            + " --learning-rate 1e-3 --micro-batch 16 --output {transformer}"
+        "reward --pairs-run pairs --kind transformer --model {sft} --epochs 4"
+            + " --learning-rate 2e-3 --micro-batch 8 --output {transformer}"
             + random,
         "score --input {demonstrations} --id demonstration_id --model {bradley-terry}",
         "score --input {demonstrations} --id demonstration_id --model {transformer}",
-        "ppo --prompts {prompts} --prompt-id prompt_id --policy {sft} --reward {transformer}"
+        "ppo --prompts {prompts} --prompt-id prompt_id --policy {sft} --reward"
+            + " {bradley-terry}"
             + " --max-new-tokens 40 --learning-rate 5e-4 --critic-learning-rate 1e-3"
-            + " --kl-coefficient 0.03 --run-id ppo --output {ppo} --iterations "
+            + " --kl-coefficient 0.1 --run-id ppo --output {ppo} --iterations "
             + iterations
             + random);
   }
 
   private String[] arguments(String step) {
     List<String> arguments = new ArrayList<>();
-    for (String word : step.split(" ")) {
+    for (String word : step.split(" ", -1)) {
       boolean named = word.startsWith("{");
       arguments.add(named ? path(word.substring(1, word.length() - 1)) : word);
     }

@@ -7,7 +7,6 @@ import io.github.sparkrlhf.feedback.SimulatedLog;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.apache.spark.sql.Dataset;
@@ -18,6 +17,8 @@ import org.apache.spark.sql.SparkSession;
 final class QuickstartSummary {
   /** Half the width of a 95 % interval in standard errors. */
   private static final double NORMAL_95 = 1.959964;
+
+  private static final int SAMPLES = 5;
 
   private final SparkSession spark;
   private final SimulatedLog log;
@@ -40,6 +41,7 @@ final class QuickstartSummary {
     out.println();
     out.printf(Locale.ROOT, "Summary (%.1f minutes)%n", minutes);
     TextTable.lines(List.of("what", "value"), lines, List.of(false, false)).forEach(out::println);
+    samples(out);
     out.println();
     out.println("Tables in " + directory.resolve("warehouse") + ", models in " + directory);
     out.println("Three queries to try:");
@@ -78,7 +80,7 @@ final class QuickstartSummary {
             .collectAsList()) {
       add("quarantined: " + row.getString(0), Long.toString(row.getLong(1)));
     }
-    add("planted flaws", log.flaws().toString());
+    log.flaws().forEach((flaw, rows) -> add("planted: " + flaw, rows.toString()));
   }
 
   private void rewards() {
@@ -118,11 +120,15 @@ final class QuickstartSummary {
     add(
         "KL to the policy before, nats per response",
         String.format(Locale.ROOT, "%.2f", mean("kl", iterations)));
-    for (int iteration : Arrays.asList(0, iterations)) {
-      Row sample = rollouts(iteration).orderBy("rollout_id").first();
-      add(
-          iteration == 0 ? "a response before PPO" : "a response after PPO",
-          sample.getAs("prompt") + " → " + sample.getAs("response"));
+  }
+
+  private void samples(PrintStream out) {
+    for (int iteration : new int[] {0, iterations}) {
+      out.println();
+      out.println("Responses " + (iteration == 0 ? "before" : "after") + " PPO:");
+      for (Row row : rollouts(iteration).orderBy("rollout_id").limit(SAMPLES).collectAsList()) {
+        out.println("  " + row.getAs("prompt") + " → " + row.getAs("response"));
+      }
     }
   }
 
@@ -136,7 +142,7 @@ final class QuickstartSummary {
             .select(GoldReward.column(col("prompt"), col("response")).as("gold"))
             .selectExpr("avg(gold)", "stddev(gold)", "count(*)")
             .first();
-    double half = NORMAL_95 * row.getDouble(1) / Math.sqrt(row.getLong(2));
+    double half = NORMAL_95 * row.getDouble(1) / Math.sqrt((double) row.getLong(2));
     return String.format(
         Locale.ROOT,
         "%.2f (%.2f to %.2f, %d responses)",

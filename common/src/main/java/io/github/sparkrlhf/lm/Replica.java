@@ -140,7 +140,7 @@ public final class Replica implements AutoCloseable {
    * @param ids int64 {@code [batch, time]}
    * @return {@code [batch, time, vocabulary or 1]}
    */
-  public NDArray forward(NDArray ids, boolean training) {
+  NDArray forward(NDArray ids, boolean training) {
     return transformer.forward(store, new NDList(ids), training).singletonOrThrow();
   }
 

@@ -37,7 +37,6 @@ public final class PpoTrainer {
   private static final String SCORE_MEAN = "score_mean";
   private static final String SCORE_DEVIATION = "score_std";
 
-  private final SparkSession spark;
   private final JavaSparkContext context;
   private final PpoSettings settings;
   private final LanguageModel policy;
@@ -79,7 +78,6 @@ public final class PpoTrainer {
       throw JobFailure.usage(
           "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
     }
-    this.spark = spark;
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.settings = settings;
     this.policy = policy;

@@ -3,6 +3,7 @@ package io.github.sparkrlhf.spark;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.file.Path;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 
@@ -30,7 +31,9 @@ class SessionsTest {
     assertThat(first).isSameAs(base).isSameAs(Sessions.withCatalog(first, "rlhf", "one"));
     assertThat(second).isNotSameAs(first);
     assertThat(second.sparkContext()).isSameAs(first.sparkContext());
-    assertThat(second.conf().get("spark.sql.catalog.rlhf.warehouse")).isEqualTo("two");
+    assertThat(second.conf().get("spark.sql.catalog.rlhf.warehouse"))
+        .as("the same folder for every process")
+        .isEqualTo(Path.of("two").toAbsolutePath().toString());
     assertThat(second.conf().get("spark.sql.session.timeZone")).isEqualTo("UTC");
   }
 }

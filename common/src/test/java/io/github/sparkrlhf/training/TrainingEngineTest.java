@@ -135,10 +135,12 @@ class TrainingEngineTest {
     assertThat(resumed.steps()).isEqualTo(uninterrupted.steps()).hasSize(9);
   }
 
-  @Test
-  void aLossThatIsNotFiniteStopsAndNamesTheRows() {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void aLossOrGradientThatIsNotFiniteStopsAndNamesTheRows(boolean inLoss) {
     try (TrainingEngine<TextExample> engine =
-        new TrainingEngine<>(CONTEXT, rdd(3), new LaneSettings(2, 23, 7), new NaNAt("row-3"), 2)) {
+        new TrainingEngine<>(
+            CONTEXT, rdd(3), new LaneSettings(2, 23, 7), new NaNAt("row-3", inLoss), 2)) {
       List<String> together =
           dealt(2).stream()
               .map(
@@ -149,13 +151,17 @@ class TrainingEngineTest {
               .filter(ids -> ids.contains("row-3"))
               .findAny()
               .orElseThrow();
-      assertThatThrownBy(() -> engine.round(new float[1], 0, 0, "test"))
+      assertThatThrownBy(() -> engine.round(new float[2], 0, 0, "test"))
           .isInstanceOfSatisfying(
               JobFailure.class, e -> assertThat(e.kind()).isEqualTo(JobFailure.Kind.FAILURE))
           .hasMessage(
-              "Cannot train: the loss is not a finite number for a micro-batch with the rows "
+              "Cannot train: loss or gradient is not a finite number for a micro-batch with the rows "
                   + together);
       assertThat(together.size()).isLessThan(ROWS);
+      if (inLoss) {
+        assertThatThrownBy(() -> engine.evaluate(new float[2], "test"))
+            .hasMessageContaining("row-3");
+      }
     }
   }
 
@@ -164,14 +170,18 @@ class TrainingEngineTest {
     assertThatThrownBy(
             () ->
                 new TrainingEngine<>(
-                    CONTEXT, CONTEXT.parallelize(List.<TextExample>of(), 2), LANES, new NaNAt("")))
+                    CONTEXT,
+                    CONTEXT.parallelize(List.<TextExample>of(), 2),
+                    LANES,
+                    new NaNAt("", true)))
         .isInstanceOf(JobFailure.class)
         .hasMessage("Cannot train: there are no rows");
     List<TextExample> twice = new ArrayList<>(SyntheticRows.of(9, 1));
     twice.addAll(SyntheticRows.of(1, 2));
     assertThatThrownBy(
             () ->
-                new TrainingEngine<>(CONTEXT, CONTEXT.parallelize(twice, 3), LANES, new NaNAt("")))
+                new TrainingEngine<>(
+                    CONTEXT, CONTEXT.parallelize(twice, 3), LANES, new NaNAt("", true)))
         .hasMessageContaining("Cannot train: the row id row-0 occurs more than once");
   }
 
@@ -247,19 +257,22 @@ class TrainingEngineTest {
     return lanes;
   }
 
-  /** A loss of 1 per row, but NaN where a certain row takes part. */
-  private record NaNAt(String id) implements Objective<TextExample> {
+  /** A loss of 1 per row, but where a certain row takes part, a loss or a gradient of NaN. */
+  private record NaNAt(String id, boolean inLoss) implements Objective<TextExample> {
     private static final long serialVersionUID = 1L;
 
     @Override
     public int parameterCount() {
-      return 1;
+      return 2;
     }
 
     @Override
     public double[] compute(float[] weights, List<TextExample> rows, float[] gradient) {
       boolean bad = rows.stream().anyMatch(row -> row.id().equals(id));
-      return new double[] {bad ? Double.NaN : rows.size(), rows.size()};
+      if (bad && !inLoss && gradient != null) {
+        gradient[1] = Float.NEGATIVE_INFINITY;
+      }
+      return new double[] {bad && inLoss ? Double.NaN : rows.size(), rows.size()};
     }
   }
 }

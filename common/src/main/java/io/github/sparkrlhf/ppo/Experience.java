@@ -60,6 +60,7 @@ final class Experience {
       values[row] = output.values();
       double[] perToken =
           settings
+              .reward()
               .klEstimator()
               .perToken(output.logProbabilities(), output.reference(), lengths[row]);
       rewards[row] = TokenRewards.of(perToken, scores[row], klCoefficient);
@@ -70,7 +71,8 @@ final class Experience {
     }
     requireSameDistribution();
     Advantages.Gae gae =
-        Advantages.gae(rewards, values, lengths, settings.gamma(), settings.lambda());
+        Advantages.gae(
+            rewards, values, lengths, settings.reward().gamma(), settings.reward().lambda());
     this.returns = gae.returns();
     this.advantages = Whitening.whiten(gae.advantages(), lengths);
     this.whitened = Whitening.Moments.of(advantages, lengths);
@@ -138,8 +140,8 @@ final class Experience {
                 returns,
                 scores,
                 stopped,
-                settings.samplesPerPrompt()),
-            settings.klEstimator(),
+                settings.sampling().samplesPerPrompt()),
+            settings.reward().klEstimator(),
             klCoefficient);
     metrics.put("advantages/mean", whitened.mean());
     metrics.put("advantages/variance", whitened.variance());

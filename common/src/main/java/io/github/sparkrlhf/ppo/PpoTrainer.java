@@ -89,9 +89,11 @@ public final class PpoTrainer {
             context,
             policy.config(),
             new SamplingOptions(
-                settings.temperature(), settings.maxNewTokens(), policy.tokenizer().eosId()),
+                settings.sampling().temperature(),
+                settings.sampling().maxNewTokens(),
+                policy.tokenizer().eosId()),
             settings.lanes(),
-            settings.generationBatch(),
+            settings.sampling().batch(),
             settings.seed());
   }
 
@@ -119,10 +121,10 @@ public final class PpoTrainer {
       Checkpoints checkpoints,
       Recorder recorder,
       Progress progress) {
-    if (prompts.size() < settings.promptsPerIteration()) {
+    if (prompts.size() < settings.sampling().prompts()) {
       throw JobFailure.usage(
           "Cannot run PPO: an iteration draws "
-              + settings.promptsPerIteration()
+              + settings.sampling().prompts()
               + " prompts and there are only "
               + prompts.size());
     }
@@ -155,10 +157,11 @@ public final class PpoTrainer {
     Experience experience = experience(state, reference, prompts, iteration, metrics);
     metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
     update(state, experience, iteration, metrics);
-    state.kl = state.kl.after(metrics.get("objective/kl"), settings.responses());
+    state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
     state.iteration = iteration + 1;
-    metrics.put("episode", (double) settings.responses() * state.iteration);
-    metrics.put("eps", settings.responses() / ((System.nanoTime() - startedNanos) / 1e9));
+    metrics.put("episode", (double) settings.sampling().responses() * state.iteration);
+    metrics.put(
+        "eps", settings.sampling().responses() / ((System.nanoTime() - startedNanos) / 1e9));
     recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
     return metrics;
   }
@@ -187,7 +190,7 @@ public final class PpoTrainer {
         sampler.sample(
             models.policyWeights(state.weights),
             drawn(prompts, iteration),
-            settings.samplesPerPrompt(),
+            settings.sampling().samplesPerPrompt(),
             iteration);
     List<ForwardPass.Outputs> outputs;
     try (TrainingEngine<PpoExample> engine =
@@ -197,7 +200,7 @@ public final class PpoTrainer {
               state.weights,
               0,
               "ppo: log-probabilities and values of iteration " + iteration,
-              new ForwardPass(models, reference, settings.temperature()));
+              new ForwardPass(models, reference, settings.sampling().temperature()));
     }
     double[] raw = rewardScores.of(rollouts, prompts);
     metrics.put("objective/raw_scores", mean(raw));
@@ -205,7 +208,8 @@ public final class PpoTrainer {
     double[] scores = new double[raw.length];
     for (int row = 0; row < raw.length; row++) {
       double scaled = (raw[row] - state.scoreMean) / state.scoreDeviation;
-      scores[row] = rollouts.get(row).stopped() ? scaled : scaled - settings.missingStopPenalty();
+      scores[row] =
+          rollouts.get(row).stopped() ? scaled : scaled - settings.reward().missingStopPenalty();
     }
     Experience experience =
         new Experience(rollouts, outputs, scores, settings, state.kl.coefficient());
@@ -220,7 +224,7 @@ public final class PpoTrainer {
         new CounterRandom(settings.seed(), "prompts of an iteration")
             .permutation(prompts.size(), iteration);
     List<RolloutSampler.Prompt> drawn = new ArrayList<>();
-    for (int i = 0; i < settings.promptsPerIteration(); i++) {
+    for (int i = 0; i < settings.sampling().prompts(); i++) {
       drawn.add(prompts.get(order[i]));
     }
     return drawn;
@@ -230,10 +234,10 @@ public final class PpoTrainer {
     PpoObjective objective =
         new PpoObjective(
             models,
-            settings.temperature(),
-            settings.clip(),
-            settings.valueCoefficient(),
-            settings.entropyCoefficient());
+            settings.sampling().temperature(),
+            settings.update().clip(),
+            settings.update().valueCoefficient(),
+            settings.update().entropyCoefficient());
     long seed = new CounterRandom(settings.seed(), "minibatches").bits(iteration);
     return new TrainingEngine<>(
         context,
@@ -247,13 +251,13 @@ public final class PpoTrainer {
   private void update(
       State state, Experience experience, int iteration, Map<String, Double> metrics) {
     List<PpoMetrics.Minibatch> minibatches = new ArrayList<>();
-    EarlyStop earlyStop = new EarlyStop(settings.targetApproxKl());
+    EarlyStop earlyStop = new EarlyStop(settings.update().targetApproxKl());
     double learningRate = schedule().at(iteration);
     double gradientNorm = 0;
     int steps = 0;
     try (TrainingEngine<PpoExample> engine = engine(experience.examples(), iteration)) {
       boolean stopped = false;
-      for (int epoch = 0; epoch < settings.epochs() && !stopped; epoch++) {
+      for (int epoch = 0; epoch < settings.update().epochs() && !stopped; epoch++) {
         for (int step = 0; step < engine.stepsPerEpoch() && !stopped; step++) {
           TrainingEngine.Round round =
               engine.round(state.weights, epoch, step, updateName(iteration, epoch, step));
@@ -265,7 +269,7 @@ public final class PpoTrainer {
           stopped = earlyStop.stopsAt(minibatch.approxKl());
           if (!stopped) {
             gradientNorm +=
-                GradientClipping.globalNorm(round.gradient(), settings.maxGradientNorm());
+                GradientClipping.globalNorm(round.gradient(), settings.update().maxGradientNorm());
             state.optimizer.step(state.weights, round.gradient(), learningRate);
             steps++;
           }
@@ -280,7 +284,11 @@ public final class PpoTrainer {
 
   private LearningRateSchedule schedule() {
     return new LearningRateSchedule(
-        settings.learningRate(), 0, settings.iterations(), LearningRateSchedule.Decay.LINEAR, 0);
+        settings.update().learningRate(),
+        0,
+        settings.iterations(),
+        LearningRateSchedule.Decay.LINEAR,
+        0);
   }
 
   private static String updateName(int iteration, int epoch, int step) {
@@ -334,14 +342,15 @@ public final class PpoTrainer {
       this.trainer = trainer;
       this.weights =
           trainer.models.concatenated(trainer.policy.weights(), trainer.critic.weights());
-      double criticScale = trainer.settings.criticLearningRate() / trainer.settings.learningRate();
+      double criticScale =
+          trainer.settings.update().criticLearningRate() / trainer.settings.update().learningRate();
       List<AdamW.Segment> segments = new ArrayList<>();
       segments.addAll(Trainer.segments(trainer.models.policy().layout(), 0, 1));
       segments.addAll(
           Trainer.segments(
               trainer.models.critic().layout(), trainer.models.criticOffset(), criticScale));
       this.optimizer = new AdamW(weights.length, segments, new AdamW.Settings(0.9, 0.999, 1e-5, 0));
-      this.kl = trainer.settings.kl();
+      this.kl = trainer.settings.reward().kl();
     }
 
     private static State start(PpoTrainer trainer, Optional<Checkpoint> resumed) {
@@ -375,7 +384,7 @@ public final class PpoTrainer {
       if (!Double.isNaN(scoreMean)) {
         return;
       }
-      PpoSettings.ScoreScaling scaling = trainer.settings.scoreScaling();
+      PpoSettings.ScoreScaling scaling = trainer.settings.reward().scoreScaling();
       scoreMean = scaling == PpoSettings.ScoreScaling.NONE ? 0 : mean(raw);
       if (scaling == PpoSettings.ScoreScaling.STANDARDIZE) {
         double squares = 0;

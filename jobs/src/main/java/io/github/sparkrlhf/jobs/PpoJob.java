@@ -174,7 +174,7 @@ final class PpoJob extends JobCommand {
   /** The longest prompt after which both networks can read a whole response. */
   private static int room(LanguageModel policy, LanguageModel critic, PpoSettings settings) {
     int positions = Math.min(policy.config().maxPositions(), critic.config().maxPositions());
-    return positions - settings.maxNewTokens();
+    return positions - settings.sampling().maxNewTokens();
   }
 
   private List<RolloutSampler.Prompt> prompts(
@@ -202,7 +202,8 @@ final class PpoJob extends JobCommand {
       if (tokens.length > room) {
         throw JobFailure.usage(
             "Cannot sample: prompt %s has %d tokens; with --max-new-tokens %d policy and critic have room for %d"
-                .formatted(row.getString(0), tokens.length, settings.maxNewTokens(), room));
+                .formatted(
+                    row.getString(0), tokens.length, settings.sampling().maxNewTokens(), room));
       }
       prompts.add(new RolloutSampler.Prompt(row.getString(0), row.getString(1), tokens));
     }
@@ -212,7 +213,7 @@ final class PpoJob extends JobCommand {
   private Map<String, Object> summary(JobContext context, PpoSettings settings) {
     Map<String, Object> summary = new LinkedHashMap<>();
     summary.put("iterations", settings.iterations());
-    summary.put("responses", (long) settings.iterations() * settings.responses());
+    summary.put("responses", (long) settings.iterations() * settings.sampling().responses());
     summary.put("before", metrics(context, 0));
     summary.put("after", metrics(context, settings.iterations()));
     return summary;

@@ -271,31 +271,26 @@ final class PpoOptions {
   }
 
   PpoSettings settings() {
-    return new PpoSettings(
-        iterations,
-        promptsPerIteration,
-        samplesPerPrompt,
-        maxNewTokens,
-        temperature,
-        epochs,
-        minibatches,
-        learningRate,
-        criticLearningRate,
-        gamma,
-        lambda,
-        new PpoLoss.Clip(clipRange, clipRange, clipRangeValue),
-        valueCoefficient,
-        entropyCoefficient,
-        maxGradientNorm,
+    KlController kl =
         klTarget == null
             ? KlController.fixed(klCoefficient)
-            : KlController.adaptive(klCoefficient, klTarget, klHorizon),
-        klEstimator,
-        targetApproxKl == null ? Double.POSITIVE_INFINITY : targetApproxKl,
-        missingStopPenalty,
-        scoreScaling,
+            : KlController.adaptive(klCoefficient, klTarget, klHorizon);
+    return new PpoSettings(
+        iterations,
+        new PpoSettings.Sampling(
+            promptsPerIteration, samplesPerPrompt, maxNewTokens, temperature, generationBatch),
+        new PpoSettings.Reward(kl, klEstimator, missingStopPenalty, scoreScaling, gamma, lambda),
+        new PpoSettings.Update(
+            epochs,
+            minibatches,
+            learningRate,
+            criticLearningRate,
+            new PpoLoss.Clip(clipRange, clipRange, clipRangeValue),
+            valueCoefficient,
+            entropyCoefficient,
+            maxGradientNorm,
+            targetApproxKl == null ? Double.POSITIVE_INFINITY : targetApproxKl),
         lanes,
-        generationBatch,
         checkpointEvery,
         seed);
   }

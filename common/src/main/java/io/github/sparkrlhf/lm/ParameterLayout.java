@@ -117,8 +117,8 @@ public final class ParameterLayout implements Serializable {
   }
 
   /**
-   * New weights: matrices N(0, 0.02²), norms 1, biases 0, the score head N(0, 1/(d+1)) (ppo.md 23,
-   * after Huang et al. 2024, "The N+ Implementation Details of RLHF with PPO").
+   * New weights: matrices N(0, 0.02²), norms 1, biases 0, the score head N(0, 1/(d+1)) (after Huang
+   * et al. 2024, "The N+ Implementation Details of RLHF with PPO").
    *
    * @return the flat array, a pure function of the layout and the seed
    */

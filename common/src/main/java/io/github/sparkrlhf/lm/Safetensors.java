@@ -39,7 +39,6 @@ public final class Safetensors implements AutoCloseable {
    * @param shape sizes of the dimensions; empty for a scalar
    * @param dtype as the format spells it: {@code F32}, {@code F16}, {@code BF16}, …
    */
-  @SuppressWarnings("ArrayRecordComponent")
   public record Tensor(String name, long[] shape, String dtype) {
     /** The number of elements, the product of the shape; 1 for a scalar. */
     public long elements() {

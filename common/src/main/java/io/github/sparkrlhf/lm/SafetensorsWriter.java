@@ -31,7 +31,6 @@ final class SafetensorsWriter {
   private SafetensorsWriter() {}
 
   /** A tensor whose elements start at {@code offset} of {@code values}. */
-  @SuppressWarnings("ArrayRecordComponent")
   record Slice(Tensor tensor, float[] values, int offset) {}
 
   static void write(Path file, List<Slice> slices, Map<String, String> metadata) {

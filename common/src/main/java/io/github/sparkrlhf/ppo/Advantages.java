@@ -15,7 +15,6 @@ public final class Advantages {
    * @param advantages A_t, [rows][tokens]
    * @param returns R_t = A_t + V_t, what the value function is fitted to, [rows][tokens]
    */
-  @SuppressWarnings("ArrayRecordComponent")
   public record Gae(float[][] advantages, float[][] returns) {}
 
   /** What GRPO divides the centred score by. */

@@ -28,7 +28,6 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
    *
    * @param id of the rollout
    */
-  @SuppressWarnings("ArrayRecordComponent")
   record Outputs(String id, float[] logProbabilities, float[] reference, float[] values)
       implements Serializable {
     private static final long serialVersionUID = 1L;

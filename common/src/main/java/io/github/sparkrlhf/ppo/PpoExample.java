@@ -16,7 +16,6 @@ import io.github.sparkrlhf.training.TextExample;
  * @param advantages whitened A_t
  * @param returns R_t
  */
-@SuppressWarnings("ArrayRecordComponent")
 record PpoExample(
     String id,
     int[] prompt,

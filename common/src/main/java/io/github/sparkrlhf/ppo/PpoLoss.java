@@ -42,7 +42,6 @@ public final class PpoLoss {
    * @param ratio mean of ρ
    * @param gradient ∂loss/∂log π(y_t), [rows][tokens], 0 beyond the lengths
    */
-  @SuppressWarnings("ArrayRecordComponent")
   public record Policy(
       double loss, double clipFraction, double approxKl, double ratio, double[][] gradient) {}
 
@@ -53,7 +52,6 @@ public final class PpoLoss {
    * @param clipFraction share of tokens at which the clipped term is the larger one
    * @param gradient ∂loss/∂V_t, [rows][tokens], 0 beyond the lengths
    */
-  @SuppressWarnings("ArrayRecordComponent")
   public record Value(double loss, double clipFraction, double[][] gradient) {}
 
   private PpoLoss() {}

@@ -23,7 +23,6 @@ public final class PpoMetrics {
    * @param stopped whether the response ended with a stop token, [rows]
    * @param samplesPerPrompt responses to a prompt, side by side
    */
-  @SuppressWarnings("ArrayRecordComponent")
   public record Responses(
       float[][] samplerLogprobs,
       float[][] logprobs,

@@ -14,7 +14,7 @@ import java.util.function.Function;
 
 /**
  * PPO's loss over policy and critic: policy + c_v·value − c_e·entropy, summed over tokens and
- * divided by their count over all lanes (ppo.md 16–18).
+ * divided by their count over all lanes.
  */
 final class PpoObjective implements Objective<PpoExample> {
   private static final long serialVersionUID = 1L;

@@ -8,21 +8,17 @@ import io.github.sparkrlhf.policy.SamplingOptions;
 import io.github.sparkrlhf.reward.RewardModel;
 import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.JobFailure;
-import io.github.sparkrlhf.training.AdamW;
-import io.github.sparkrlhf.training.Checkpoint;
 import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.GradientClipping;
 import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.LearningRateSchedule;
 import io.github.sparkrlhf.training.Progress;
-import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
@@ -33,9 +29,6 @@ import org.apache.spark.sql.SparkSession;
  * and gradients run on the executors; the driver keeps the weights.
  */
 public final class PpoTrainer {
-  private static final String BETA = "kl_coef";
-  private static final String SCORE_MEAN = "score_mean";
-  private static final String SCORE_DEVIATION = "score_std";
 
   private final JavaSparkContext context;
   private final PpoSettings settings;
@@ -59,7 +52,6 @@ public final class PpoTrainer {
    * @param policy weights, flat
    * @param critic weights, flat
    */
-  @SuppressWarnings("ArrayRecordComponent")
   public record Result(float[] policy, float[] critic) {}
 
   /**
@@ -114,7 +106,7 @@ public final class PpoTrainer {
    * Runs all iterations, from the newest checkpoint if there is one.
    *
    * @param prompts at least as many as an iteration draws
-   * @throws JobFailure if a run-time check of ppo.md fails, or a loss is not finite
+   * @throws JobFailure if a run-time check fails, or a loss is not finite
    */
   public Result train(
       List<RolloutSampler.Prompt> prompts,
@@ -128,7 +120,8 @@ public final class PpoTrainer {
               + " prompts and there are only "
               + prompts.size());
     }
-    State state = State.start(this, checkpoints.latest());
+    PpoState state =
+        PpoState.start(models, policy.weights(), critic.weights(), settings, checkpoints.latest());
     Broadcast<float[]> reference = context.broadcast(policy.weights().clone());
     try {
       while (state.iteration < settings.iterations()) {
@@ -147,7 +140,7 @@ public final class PpoTrainer {
 
   /** Samples, learns from the samples, records both. */
   private Map<String, Double> iterate(
-      State state,
+      PpoState state,
       Broadcast<float[]> reference,
       List<RolloutSampler.Prompt> prompts,
       Recorder recorder) {
@@ -168,7 +161,7 @@ public final class PpoTrainer {
 
   /** The last rows are the final policy's, as those of iteration 0 are the reference policy's. */
   private void recordFinalPolicy(
-      State state,
+      PpoState state,
       Broadcast<float[]> reference,
       List<RolloutSampler.Prompt> prompts,
       Recorder recorder) {
@@ -181,7 +174,7 @@ public final class PpoTrainer {
 
   /** Samples, runs the networks on the samples, scores them. */
   private Experience experience(
-      State state,
+      PpoState state,
       Broadcast<float[]> reference,
       List<RolloutSampler.Prompt> prompts,
       int iteration,
@@ -203,18 +196,19 @@ public final class PpoTrainer {
               new ForwardPass(models, reference, settings.sampling().temperature()));
     }
     double[] raw = rewardScores.of(rollouts, prompts);
-    metrics.put("objective/raw_scores", mean(raw));
+    metrics.put("objective/raw_scores", PpoState.mean(raw));
     state.scaleOnce(raw);
     double[] scores = new double[raw.length];
     for (int row = 0; row < raw.length; row++) {
-      double scaled = (raw[row] - state.scoreMean) / state.scoreDeviation;
+      double scaled = state.scaled(raw[row]);
       scores[row] =
           rollouts.get(row).stopped() ? scaled : scaled - settings.reward().missingStopPenalty();
     }
     Experience experience =
         new Experience(rollouts, outputs, scores, settings, state.kl.coefficient());
     if (iteration == 0) {
-      requireZero("the KL to the reference before the first step", mean(experience.kl), 1e-9);
+      requireZero(
+          "the KL to the reference before the first step", PpoState.mean(experience.kl), 1e-9);
     }
     return experience;
   }
@@ -249,7 +243,7 @@ public final class PpoTrainer {
 
   /** Epochs over minibatches; log-probabilities, values and advantages stay fixed. */
   private void update(
-      State state, Experience experience, int iteration, Map<String, Double> metrics) {
+      PpoState state, Experience experience, int iteration, Map<String, Double> metrics) {
     List<PpoMetrics.Minibatch> minibatches = new ArrayList<>();
     EarlyStop earlyStop = new EarlyStop(settings.update().targetApproxKl());
     double learningRate = schedule().at(iteration);
@@ -295,7 +289,7 @@ public final class PpoTrainer {
     return "ppo: iteration " + iteration + ", epoch " + epoch + ", minibatch " + step;
   }
 
-  /** The first minibatch of the first epoch sees the weights that sampled (ppo.md 25). */
+  /** The first minibatch of the first epoch sees the weights that sampled. */
   private static void requireUntouched(PpoMetrics.Minibatch minibatch) {
     requireZero("approx-KL of the first minibatch", minibatch.approxKl(), 1e-9);
     requireZero("clip fraction of the first minibatch", minibatch.clipFraction(), 0);
@@ -309,14 +303,6 @@ public final class PpoTrainer {
     }
   }
 
-  private static double mean(double[] values) {
-    double sum = 0;
-    for (double value : values) {
-      sum += value;
-    }
-    return sum / values.length;
-  }
-
   private static String describe(Map<String, Double> metrics) {
     return String.format(
         Locale.ROOT,
@@ -326,76 +312,5 @@ public final class PpoTrainer {
         metrics.get("response/length_mean"),
         metrics.get("loss/value_avg"),
         100 * metrics.get("policy/clipfrac_avg"));
-  }
-
-  /** What the driver carries from iteration to iteration, and a checkpoint keeps. */
-  private static final class State {
-    private final PpoTrainer trainer;
-    private final float[] weights;
-    private final AdamW optimizer;
-    private KlController kl;
-    private int iteration;
-    private double scoreMean = Double.NaN;
-    private double scoreDeviation = 1;
-
-    private State(PpoTrainer trainer) {
-      this.trainer = trainer;
-      this.weights =
-          trainer.models.concatenated(trainer.policy.weights(), trainer.critic.weights());
-      double criticScale =
-          trainer.settings.update().criticLearningRate() / trainer.settings.update().learningRate();
-      List<AdamW.Segment> segments = new ArrayList<>();
-      segments.addAll(Trainer.segments(trainer.models.policy().layout(), 0, 1));
-      segments.addAll(
-          Trainer.segments(
-              trainer.models.critic().layout(), trainer.models.criticOffset(), criticScale));
-      this.optimizer = new AdamW(weights.length, segments, new AdamW.Settings(0.9, 0.999, 1e-5, 0));
-      this.kl = trainer.settings.reward().kl();
-    }
-
-    private static State start(PpoTrainer trainer, Optional<Checkpoint> resumed) {
-      State state = new State(trainer);
-      resumed.ifPresent(
-          checkpoint -> {
-            System.arraycopy(checkpoint.weights(), 0, state.weights, 0, state.weights.length);
-            checkpoint.restore(state.optimizer);
-            Map<String, String> extras = checkpoint.extras();
-            state.iteration = Math.toIntExact(checkpoint.step());
-            state.kl = state.kl.withCoefficient(Double.parseDouble(extras.get(BETA)));
-            state.scoreMean = Double.parseDouble(extras.get(SCORE_MEAN));
-            state.scoreDeviation = Double.parseDouble(extras.get(SCORE_DEVIATION));
-          });
-      return state;
-    }
-
-    private Checkpoint checkpoint() {
-      return Checkpoint.of(
-          iteration,
-          weights,
-          optimizer,
-          Map.of(
-              BETA, Double.toString(kl.coefficient()),
-              SCORE_MEAN, Double.toString(scoreMean),
-              SCORE_DEVIATION, Double.toString(scoreDeviation)));
-    }
-
-    /** The first responses are the reference policy's: their scores set the scale (ppo.md 8). */
-    private void scaleOnce(double[] raw) {
-      if (!Double.isNaN(scoreMean)) {
-        return;
-      }
-      PpoSettings.ScoreScaling scaling = trainer.settings.reward().scoreScaling();
-      scoreMean = scaling == PpoSettings.ScoreScaling.NONE ? 0 : mean(raw);
-      if (scaling == PpoSettings.ScoreScaling.STANDARDIZE) {
-        double squares = 0;
-        for (double score : raw) {
-          squares += (score - scoreMean) * (score - scoreMean);
-        }
-        double deviation = Math.sqrt(squares / raw.length);
-        // Equal scores have a deviation of some rounding errors.
-        boolean varied = deviation > 1e-6 * Math.max(1, Math.abs(scoreMean));
-        scoreDeviation = varied ? deviation : 1;
-      }
-    }
   }
 }

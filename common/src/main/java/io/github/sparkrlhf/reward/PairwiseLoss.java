@@ -11,7 +11,6 @@ package io.github.sparkrlhf.reward;
  * @param chosenGradient ∂loss/∂s_c, [pairs]
  * @param rejectedGradient ∂loss/∂s_r, [pairs]
  */
-@SuppressWarnings("ArrayRecordComponent")
 public record PairwiseLoss(
     double loss, double accuracy, double[] chosenGradient, double[] rejectedGradient) {
 

@@ -7,6 +7,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
@@ -83,7 +84,7 @@ final class TextFeatures implements Serializable {
   SparseVector of(String prompt, String response) {
     List<String> promptWords = words(prompt);
     List<String> words = words(response);
-    TreeMap<Integer, Double> values = new TreeMap<>();
+    SortedMap<Integer, Double> values = new TreeMap<>();
     double[] style = TextStyle.of(response, promptWords, words);
     for (int i = 0; i < style.length; i++) {
       values.put(i, style[i] / styleScale[i]);
@@ -95,7 +96,7 @@ final class TextFeatures implements Serializable {
 
   /** The difference that Bradley–Terry is about: chosen minus rejected. */
   SparseVector difference(String prompt, String chosen, String rejected) {
-    TreeMap<Integer, Double> values = new TreeMap<>();
+    SortedMap<Integer, Double> values = new TreeMap<>();
     SparseVector plus = of(prompt, chosen);
     SparseVector minus = of(prompt, rejected);
     for (int i = 0; i < plus.indices().length; i++) {
@@ -111,7 +112,7 @@ final class TextFeatures implements Serializable {
   /** The buckets that a response fills, each once; what document frequencies count. */
   static List<Integer> buckets(Settings settings, String prompt, String response) {
     List<String> words = words(response);
-    TreeMap<Integer, Integer> filled = counts(settings, grams(words));
+    SortedMap<Integer, Integer> filled = counts(settings, grams(words));
     filled.putAll(counts(settings, crossings(settings, words(prompt), words)));
     return List.copyOf(filled.keySet());
   }
@@ -121,7 +122,8 @@ final class TextFeatures implements Serializable {
     return WORD.matcher(text.toLowerCase(Locale.ROOT)).results().map(MatchResult::group).toList();
   }
 
-  private void addNormalised(TreeMap<Integer, Double> values, TreeMap<Integer, Integer> counts) {
+  private void addNormalised(
+      SortedMap<Integer, Double> values, SortedMap<Integer, Integer> counts) {
     double squares = 0;
     for (Map.Entry<Integer, Integer> entry : counts.entrySet()) {
       double weight = weight(entry);
@@ -137,8 +139,8 @@ final class TextFeatures implements Serializable {
     return (1 + Math.log(entry.getValue())) * idf[entry.getKey()];
   }
 
-  private static TreeMap<Integer, Integer> counts(Settings settings, List<String> terms) {
-    TreeMap<Integer, Integer> counts = new TreeMap<>();
+  private static SortedMap<Integer, Integer> counts(Settings settings, List<String> terms) {
+    SortedMap<Integer, Integer> counts = new TreeMap<>();
     for (String term : terms) {
       counts.merge(
           (int) Math.floorMod(StableHash.of(term), (long) settings.buckets()), 1, Integer::sum);
@@ -169,7 +171,7 @@ final class TextFeatures implements Serializable {
     return crossings;
   }
 
-  private static SparseVector vector(int size, TreeMap<Integer, Double> values) {
+  private static SparseVector vector(int size, SortedMap<Integer, Double> values) {
     int[] indices = values.keySet().stream().mapToInt(Integer::intValue).toArray();
     double[] numbers = values.values().stream().mapToDouble(Double::doubleValue).toArray();
     return new SparseVector(size, indices, numbers);

@@ -49,6 +49,8 @@ public enum Table {
   /** The column that names the run, first in every table. */
   public static final String RUN_ID = "run_id";
 
+  // Spark's type is immutable but does not say so.
+  @SuppressWarnings("ImmutableEnumChecker")
   private final StructType schema;
 
   Table(String columns) {

@@ -31,7 +31,6 @@ import java.util.zip.CheckedInputStream;
  * @param optimizerSteps the steps that {@link AdamW} has taken
  * @param extras what else the training remembers, such as the KL coefficient
  */
-@SuppressWarnings("ArrayRecordComponent")
 public record Checkpoint(
     long step,
     float[] weights,

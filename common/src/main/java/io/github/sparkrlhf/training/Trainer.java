@@ -49,7 +49,7 @@ public final class Trainer<E extends Example> {
     }
 
     private static Step parse(String line) {
-      String[] parts = line.split(" ");
+      String[] parts = line.split(" ", -1);
       return new Step(
           Integer.parseInt(parts[0]),
           Integer.parseInt(parts[1]),

@@ -25,7 +25,6 @@ class PpoLossTest {
   private static final int TOKENS = 7;
 
   /** One case of the golden file with the arrays of its minibatch. */
-  @SuppressWarnings("ArrayRecordComponent")
   record Case(JsonNode config, JsonNode batch, JsonNode minibatch, int[] rowNumbers) {
     static Case of(JsonNode node) {
       int[] numbers = new int[node.path("minibatch_rows").size()];

@@ -135,7 +135,6 @@ class PairwiseObjectiveTest {
   }
 
   /** A loss sum and its gradient by the score differences. */
-  @SuppressWarnings("ArrayRecordComponent")
   private record Evaluated(double loss, float[] gradient) {}
 
   private static Evaluated evaluate(List<PairExample> pairs, float[] difference) {

@@ -158,7 +158,7 @@ final class PpoJob extends JobCommand {
     return summary;
   }
 
-  /** The critic starts from what knows most about rewards (ppo.md 20). */
+  /** The critic starts from what knows most about rewards. */
   private LanguageModel critic(LanguageModel start, RewardModel rewardModel) {
     if (critic != null) {
       return LanguageModel.load(critic)

@@ -26,6 +26,41 @@ public enum Table {
       ties INT, margin DOUBLE, group_key STRING, source STRING, split STRING"""),
   /** One row per row of feedback that could not be used, with the reason. */
   QUARANTINE("source STRING, feedback_id STRING, reason STRING, detail STRING, row STRING"),
+  /** One row per judgement of a single response: a rating, or accepted (1) and rejected (0). */
+  RATINGS(
+      """
+      feedback_id STRING, kind STRING, prompt STRING,
+      messages ARRAY<STRUCT<role: STRING, content: STRING>>, response STRING, rating DOUBLE,
+      annotator_id STRING, created_at TIMESTAMP, group_key STRING, source STRING, split STRING"""),
+  /** One row per annotator: how far their votes can be trusted, and why not. */
+  ANNOTATORS(
+      """
+      annotator_id STRING, votes INT, accuracy DOUBLE, accuracy_low DOUBLE, accuracy_high DOUBLE,
+      weight DOUBLE, confusion ARRAY<ARRAY<DOUBLE>>, agreement DOUBLE, position_bias DOUBLE,
+      position_z DOUBLE, tie_share DOUBLE, median_seconds DOUBLE, contradictions INT,
+      spam BOOLEAN, spam_reason STRING"""),
+  /** How far annotators agree, over all and by source. */
+  AGREEMENT(
+      """
+      source STRING, kind STRING, metric STRING, value DOUBLE, low DOUBLE, high DOUBLE,
+      units BIGINT, judgements BIGINT"""),
+  /** How often rules that do not read the text are right: the baselines of every reward model. */
+  BIAS_AUDIT(
+      """
+      source STRING, split STRING, rule STRING, accuracy DOUBLE, low DOUBLE, high DOUBLE, n BIGINT,
+      undecided BIGINT"""),
+  /** What lies in each split, and how much of it also lies in another one: nothing. */
+  SPLITS(
+      """
+      split STRING, share DOUBLE, `groups` BIGINT, prompts BIGINT, pairs BIGINT,
+      comparisons BIGINT, shared_groups BIGINT, shared_prompts BIGINT,
+      shared_near_duplicates BIGINT, shared_pairs BIGINT"""),
+  /** One row per two prompts that say the same but for spelling or a few characters. */
+  DUPLICATES(
+      """
+      kind STRING, prompt_a STRING, prompt_b STRING, similarity DOUBLE, group_key STRING"""),
+  /** Counts of what is odd about a log: contradictions, cycles, duplicates, by source. */
+  FEEDBACK_METRICS("source STRING, metric STRING, value BIGINT"),
   /** Measurements of reward models. */
   REWARD_METRICS(
       """

@@ -3,7 +3,7 @@ package io.github.sparkrlhf.jobs;
 import static org.apache.spark.sql.functions.col;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.github.sparkrlhf.reward.WilsonInterval;
+import io.github.sparkrlhf.feedback.WilsonInterval;
 import io.github.sparkrlhf.spark.SharedData;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Tables;

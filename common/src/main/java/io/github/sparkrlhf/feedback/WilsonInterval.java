@@ -1,4 +1,4 @@
-package io.github.sparkrlhf.reward;
+package io.github.sparkrlhf.feedback;
 
 /**
  * The 95 % score interval of a proportion (Wilson, 1927): unlike the textbook interval it stays

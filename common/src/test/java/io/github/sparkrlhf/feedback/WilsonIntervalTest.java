@@ -1,4 +1,4 @@
-package io.github.sparkrlhf.reward;
+package io.github.sparkrlhf.feedback;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;

@@ -1,0 +1,135 @@
+package io.github.sparkrlhf.feedback;
+
+import static org.apache.spark.sql.functions.udf;
+import static org.apache.spark.sql.functions.when;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.text.Normalizer;
+import java.util.Locale;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.types.DataTypes;
+
+/**
+ * When two texts are the same. Only comparisons use the results; what is stored and trained on is
+ * the text as it was written.
+ */
+public final class NormalizedText {
+  private static final int PLAIN = 0;
+  private static final int OTHER = 1;
+  private static final int INVALID = 2;
+
+  private NormalizedText() {}
+
+  /**
+   * The text as a reader sees it: composed (Unicode NFC), without white space around it. Texts with
+   * the same identity are one text.
+   */
+  public static String identity(String text) {
+    return stripped(Normalizer.normalize(text, Normalizer.Form.NFC));
+  }
+
+  /** {@link #identity(String)} of a column of texts; null for null. */
+  public static Column identity(Column text) {
+    UDF1<String, String> identity = t -> t == null ? null : identity(t);
+    // Most texts are plain, and handing them to the JVM as strings costs more than looking at them.
+    return when(form(text).equalTo(PLAIN), text)
+        .otherwise(udf(identity, DataTypes.StringType).apply(text));
+  }
+
+  /**
+   * The text without what does not change a question: compatibility forms (Unicode NFKC), case,
+   * punctuation, invisible characters, and white space. A text of nothing else is its {@link
+   * #identity(String)}.
+   */
+  public static String loose(String text) {
+    String folded =
+        Normalizer.normalize(text, Normalizer.Form.NFKC)
+            .toUpperCase(Locale.ROOT)
+            .toLowerCase(Locale.ROOT);
+    StringBuilder words = new StringBuilder(folded.length());
+    boolean gap = false;
+    for (int i = 0; i < folded.length(); ) {
+      int point = folded.codePointAt(i);
+      i += Character.charCount(point);
+      if (isWordPart(point)) {
+        if (gap && words.length() > 0) {
+          words.append(' ');
+        }
+        words.appendCodePoint(point);
+        gap = false;
+      } else if (Character.getType(point) != Character.FORMAT) {
+        gap = true;
+      }
+    }
+    return words.length() == 0 ? identity(text) : words.toString();
+  }
+
+  /** {@link #loose(String)} of a column of texts; null for null. */
+  public static Column loose(Column text) {
+    UDF1<String, String> loose = t -> t == null ? null : loose(t);
+    return udf(loose, DataTypes.StringType).apply(text);
+  }
+
+  /** Whether the bytes of a text are UTF-8; null counts as valid. */
+  public static Column isValid(Column text) {
+    return form(text).notEqual(INVALID);
+  }
+
+  private static Column form(Column text) {
+    UDF1<byte[], Integer> form = NormalizedText::form;
+    return udf(form, DataTypes.IntegerType).apply(text.cast("binary"));
+  }
+
+  private static int form(byte[] text) {
+    if (text == null || text.length == 0) {
+      return PLAIN;
+    }
+    for (byte unit : text) {
+      if (unit < 0) {
+        return isUtf8(text) ? OTHER : INVALID;
+      }
+    }
+    return text[0] <= ' ' || text[text.length - 1] <= ' ' ? OTHER : PLAIN;
+  }
+
+  private static boolean isUtf8(byte[] text) {
+    try {
+      StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
+      return true;
+    } catch (CharacterCodingException e) {
+      return false;
+    }
+  }
+
+  private static String stripped(String text) {
+    int start = 0;
+    int end = text.length();
+    while (start < end && isSpace(text.charAt(start))) {
+      start++;
+    }
+    while (end > start && isSpace(text.charAt(end - 1))) {
+      end--;
+    }
+    return text.substring(start, end);
+  }
+
+  private static boolean isSpace(char unit) {
+    return Character.isWhitespace(unit) || Character.isSpaceChar(unit);
+  }
+
+  private static boolean isWordPart(int point) {
+    return switch (Character.getType(point)) {
+      case Character.NON_SPACING_MARK,
+          Character.COMBINING_SPACING_MARK,
+          Character.ENCLOSING_MARK,
+          Character.MATH_SYMBOL,
+          Character.CURRENCY_SYMBOL,
+          Character.OTHER_SYMBOL ->
+          true;
+      default -> Character.isLetterOrDigit(point);
+    };
+  }
+}

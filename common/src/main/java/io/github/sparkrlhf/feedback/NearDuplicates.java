@@ -3,6 +3,7 @@ package io.github.sparkrlhf.feedback;
 import static org.apache.spark.sql.functions.array;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.explode;
+import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.udf;
 
 import org.apache.spark.api.java.JavaSparkContext;
@@ -87,6 +88,9 @@ final class NearDuplicates implements AutoCloseable {
 
   private static Dataset<Row> verified(
       Dataset<Row> candidates, Dataset<Row> texts, double threshold) {
+    if (candidates.isEmpty()) {
+      return candidates.withColumn("similarity", lit(1.0));
+    }
     Dataset<Row> compared =
         texts
             .where(isCandidate(candidates, texts))
@@ -105,7 +109,7 @@ final class NearDuplicates implements AutoCloseable {
 
   /** Holds for all texts that are a candidate, and few others: only these need to be shuffled. */
   private static Column isCandidate(Dataset<Row> candidates, Dataset<Row> texts) {
-    long keys = Math.max(1, Math.min(texts.count(), 2 * candidates.count()));
+    long keys = Math.min(texts.count(), 2 * candidates.count());
     BloomFilter filter =
         candidates
             .select(explode(array(col("key_a"), col("key_b"))).as("key"))

@@ -27,11 +27,11 @@ class MinHashTest {
 
   @Test
   void theChanceOfACommonBandFollowsTheCurve() {
-    // 20 of 60 shingles are common, and so on: texts of distinct letters, of which a tail differs.
+    // Two texts of 200 shingles each that differ in their tails.
     for (double similarity : new double[] {0.3, 0.5, 0.7, 0.8}) {
       int met = 0;
       double realised = 0;
-      int tries = 2000;
+      int tries = 1000;
       for (int i = 0; i < tries; i++) {
         int length = 204;
         int common = (int) Math.round(2 * similarity / (1 + similarity) * (length - 4)) + 4;
@@ -42,7 +42,7 @@ class MinHashTest {
         met += haveCommonBand(a, b) ? 1 : 0;
       }
       assertThat(realised).isCloseTo(similarity, within(0.01));
-      assertThat((double) met / tries).isCloseTo(MinHash.recall(similarity), within(0.04));
+      assertThat((double) met / tries).isCloseTo(MinHash.recall(similarity), within(0.05));
     }
     assertThat(MinHash.recall(0.8)).isCloseTo(0.9998, within(5e-5));
   }

@@ -101,11 +101,13 @@ class AgreementTest {
       double[] drawn =
           LongStream.range(0, 20_000)
               .mapToDouble(
-                  i -> AgreementBootstrap.poisson(mean, StrictMath.exp(-mean), random, i, mean))
+                  i ->
+                      AgreementBootstrap.poisson(
+                          mean, StrictMath.exp((double) -mean), random, i, mean))
               .toArray();
       double average = Arrays.stream(drawn).average().orElseThrow();
       double variance = Arrays.stream(drawn).map(x -> (x - average) * (x - average)).sum() / 20_000;
-      assertThat(average).isCloseTo(mean, within(5 * Math.sqrt(mean / 20_000.0)));
+      assertThat(average).isCloseTo((double) mean, within(5 * Math.sqrt(mean / 20_000.0)));
       assertThat(variance / mean).isCloseTo(1, within(0.06));
     }
   }

@@ -98,7 +98,7 @@ public final class RewardEvaluation {
   private static Dataset<Row> sums(RewardModel model, Dataset<Row> pairs) {
     Column margin = col("chosen_score").minus(col("rejected_score"));
     Column lengths = length(col("chosen")).minus(length(col("rejected")));
-    Column decided = col("probability").notEqual(0.5);
+    Column decided = col("decided");
     // ln(1 + exp(-|m|)) does not overflow.
     Column tail = log1p(exp(abs(margin).multiply(-1)));
     Column softplus = greatest(margin, lit(0.0)).plus(tail);
@@ -143,7 +143,7 @@ public final class RewardEvaluation {
                 max(when(col("is_chosen"), score)).as("chosen_score"),
                 max(when(col("is_chosen").equalTo(false), score)).as("rejected_score"));
     return pairs
-        .select("pair_id", "split", "chosen", "rejected", "probability")
+        .select("pair_id", "split", "chosen", "rejected", "probability", "decided")
         .join(scores, "pair_id");
   }
 }

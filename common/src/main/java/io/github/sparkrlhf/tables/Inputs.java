@@ -5,8 +5,14 @@ import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocatedFileStatus;
@@ -113,6 +119,89 @@ public final class Inputs {
     }
   }
 
+  /**
+   * The rows that an input has got since it had an earlier fingerprint: those of new files, or
+   * those appended to an Iceberg table.
+   *
+   * @param earlier what {@link #fingerprint} gave then
+   * @return empty if there are none
+   * @throws JobFailure usage, if what was there then has changed or is gone
+   */
+  public static Optional<Dataset<Row>> since(
+      SparkSession spark, String pathOrTable, String earlier) {
+    if (isOurs(pathOrTable) || isTable(spark, pathOrTable)) {
+      return appended(spark, pathOrTable, earlier);
+    }
+    List<FileStatus> files;
+    try {
+      files = below(spark, glob(spark, pathOrTable));
+    } catch (IOException e) {
+      throw unlistable(pathOrTable, e);
+    }
+    Set<String> known = new TreeSet<>(List.of(earlier.split(",")));
+    Set<String> present = files.stream().map(Inputs::identity).collect(Collectors.toSet());
+    if (!present.containsAll(known)) {
+      known.removeAll(present);
+      throw changed(pathOrTable, String.join(", ", known) + " has changed or is gone");
+    }
+    String[] added =
+        files.stream()
+            .filter(file -> !known.contains(identity(file)))
+            .map(file -> file.getPath().toString())
+            .sorted()
+            .toArray(String[]::new);
+    return added.length == 0 ? Optional.empty() : Optional.of(spark.read().parquet(added));
+  }
+
+  private static Optional<Dataset<Row>> appended(SparkSession spark, String table, String earlier) {
+    String now = fingerprint(spark, table);
+    if (now.equals(earlier)) {
+      return Optional.empty();
+    }
+    String prefix = table + "@";
+    if (!now.matches(Pattern.quote(prefix) + "\\d+") || !earlier.startsWith(prefix)) {
+      throw changed(table, "only files and Iceberg tables say what is new");
+    }
+    String start = earlier.substring(prefix.length());
+    String end = now.substring(prefix.length());
+    if (start.equals("empty")) {
+      return Optional.of(spark.table(table));
+    }
+    requireAppends(spark, table, Long.parseLong(start), Long.parseLong(end));
+    return Optional.of(
+        spark
+            .read()
+            .format("iceberg")
+            .option("start-snapshot-id", start)
+            .option("end-snapshot-id", end)
+            .load(qualified(spark, table)));
+  }
+
+  private static void requireAppends(SparkSession spark, String table, long start, long end) {
+    Map<Long, Row> snapshots = new TreeMap<>();
+    spark
+        .sql(
+            "SELECT snapshot_id, parent_id, operation FROM "
+                + qualified(spark, table)
+                + ".snapshots")
+        .collectAsList()
+        .forEach(row -> snapshots.put(row.getLong(0), row));
+    for (long at = end; at != start; at = snapshots.get(at).getLong(1)) {
+      Row snapshot = snapshots.get(at);
+      if (snapshot == null || snapshot.isNullAt(1)) {
+        throw changed(table, "snapshot " + start + " is gone");
+      }
+      if (!snapshot.getString(2).equals("append")) {
+        throw changed(table, "rows were not only added but also changed or removed");
+      }
+    }
+  }
+
+  private static JobFailure changed(String pathOrTable, String why) {
+    return JobFailure.usage(
+        "Cannot read only what is new in " + pathOrTable + ": " + why + "; leave out --base");
+  }
+
   /** The last part of a path without its ending, or the table's name: what a person calls it. */
   public static String shortName(String pathOrTable) {
     String last = pathOrTable.replaceFirst("/+$", "").replaceFirst(".*/", "");
@@ -158,24 +247,35 @@ public final class Inputs {
   }
 
   private static String files(SparkSession spark, List<FileStatus> roots) throws IOException {
-    List<String> files = new ArrayList<>();
+    return below(spark, roots).stream()
+        .map(Inputs::identity)
+        .sorted()
+        .collect(Collectors.joining(","));
+  }
+
+  private static List<FileStatus> below(SparkSession spark, List<FileStatus> roots)
+      throws IOException {
+    List<FileStatus> files = new ArrayList<>();
     for (FileStatus root : roots) {
       FileSystem system = root.getPath().getFileSystem(spark.sessionState().newHadoopConf());
       RemoteIterator<LocatedFileStatus> below = system.listFiles(root.getPath(), true);
       while (below.hasNext()) {
         FileStatus file = below.next();
-        files.add(
-            file.getPath().getName() + ":" + file.getLen() + ":" + file.getModificationTime());
+        // Markers of a finished write and checksums hold no rows, as Spark sees it.
+        if (!file.getPath().getName().matches("[_.].*")) {
+          files.add(file);
+        }
       }
     }
-    Collections.sort(files);
-    return String.join(",", files);
+    return files;
+  }
+
+  private static String identity(FileStatus file) {
+    return file.getPath().getName() + ":" + file.getLen() + ":" + file.getModificationTime();
   }
 
   private static String snapshot(SparkSession spark, String table) {
-    // Iceberg finds the refs of a table only by a name with its database.
-    String database = spark.catalog().currentCatalog() + "." + spark.catalog().currentDatabase();
-    String name = table.contains(".") ? table : database + "." + table;
+    String name = qualified(spark, table);
     List<Row> main;
     try {
       main =
@@ -189,6 +289,12 @@ public final class Inputs {
       return table + ":" + String.join(",", files);
     }
     return table + "@" + (main.isEmpty() ? "empty" : main.get(0).getLong(0));
+  }
+
+  /** Iceberg finds what a table is made of only by a name with its database. */
+  private static String qualified(SparkSession spark, String table) {
+    String database = spark.catalog().currentCatalog() + "." + spark.catalog().currentDatabase();
+    return table.contains(".") ? table : database + "." + table;
   }
 
   private static JobFailure missing(String pathOrTable) {

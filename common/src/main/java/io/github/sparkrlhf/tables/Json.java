@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.tables;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import java.util.Map;
@@ -18,6 +19,19 @@ public final class Json {
       return MAPPER.writeValueAsString(map);
     } catch (JsonProcessingException e) {
       throw new IllegalArgumentException("Cannot write as JSON: " + map, e);
+    }
+  }
+
+  /**
+   * The map that {@link #sorted} wrote.
+   *
+   * @throws IllegalArgumentException if it is no JSON object
+   */
+  public static Map<String, Object> parsed(String json) {
+    try {
+      return MAPPER.readValue(json, new TypeReference<>() {});
+    } catch (JsonProcessingException e) {
+      throw new IllegalArgumentException("Not a JSON object: " + json, e);
     }
   }
 }

@@ -48,6 +48,11 @@ public final class Run {
     return id;
   }
 
+  /** Everything that decides the run's result: all options that can change it, and inputs. */
+  public String configuration() {
+    return configurationJson;
+  }
+
   /** The SHA-256 of the run's configuration: all options that can change its result, and inputs. */
   public String configurationDigest() {
     return StableHash.sha256(configurationJson);

@@ -16,22 +16,30 @@ public enum Table {
   /** One row per vote: somebody compared two responses to a prompt. */
   COMPARISONS(
       """
-      feedback_id STRING, pair_id STRING, prompt STRING, response_a STRING, response_b STRING,
-      choice STRING, margin DOUBLE, annotator_id STRING, created_at TIMESTAMP, group_key STRING,
-      source STRING, split STRING"""),
+      feedback_id STRING, original_id STRING, pair_id STRING, kind STRING, prompt STRING,
+      messages ARRAY<STRUCT<role: STRING, content: STRING>>, response_a STRING,
+      response_b STRING, swapped BOOLEAN, choice STRING, margin DOUBLE, annotator_id STRING,
+      started_at TIMESTAMP, created_at TIMESTAMP, given_group STRING, group_key STRING,
+      source STRING, split STRING, weight DOUBLE"""),
   /** One row per distinct unordered pair of responses to a prompt. */
   PAIRS(
       """
-      pair_id STRING, prompt STRING, chosen STRING, rejected STRING, probability DOUBLE, votes INT,
-      ties INT, margin DOUBLE, group_key STRING, source STRING, split STRING"""),
+      pair_id STRING, prompt STRING, messages ARRAY<STRUCT<role: STRING, content: STRING>>,
+      chosen STRING, rejected STRING, probability DOUBLE, tie_probability DOUBLE,
+      decided BOOLEAN, vote_share DOUBLE, votes INT, ties INT, margin DOUBLE, weight DOUBLE,
+      group_key STRING, source STRING, split STRING"""),
   /** One row per row of feedback that could not be used, with the reason. */
-  QUARANTINE("source STRING, feedback_id STRING, reason STRING, detail STRING, row STRING"),
+  QUARANTINE(
+      """
+      source STRING, feedback_id STRING, annotator_id STRING, reason STRING, detail STRING,
+      row STRING"""),
   /** One row per judgement of a single response: a rating, or accepted (1) and rejected (0). */
   RATINGS(
       """
       feedback_id STRING, kind STRING, prompt STRING,
       messages ARRAY<STRUCT<role: STRING, content: STRING>>, response STRING, rating DOUBLE,
-      annotator_id STRING, created_at TIMESTAMP, group_key STRING, source STRING, split STRING"""),
+      annotator_id STRING, started_at TIMESTAMP, created_at TIMESTAMP, given_group STRING,
+      group_key STRING, source STRING, split STRING"""),
   /** One row per annotator: how far their votes can be trusted, and why not. */
   ANNOTATORS(
       """

@@ -1,19 +1,24 @@
 package io.github.sparkrlhf.tables;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
 
 import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
 
 /**
  * The tables in their catalog, seen from one session. Only rows of complete runs are read here:
@@ -21,6 +26,7 @@ import org.apache.spark.sql.SparkSession;
  */
 public final class Tables {
   private static final String COMPLETE = "complete";
+  private static final String REOPENED = "reopened";
 
   private final SparkSession spark;
   private final String catalog;
@@ -123,6 +129,64 @@ public final class Tables {
     return new Run(this, job, runId, configurationJson, before.isPresent());
   }
 
+  /**
+   * Takes up a complete run again to remove rows from it. Until it is complete once more nobody
+   * sees any of its rows; {@link #reopened} names it if that never happens.
+   */
+  public Run reopen(String runId) {
+    Row run =
+        spark
+            .table(fullName(Table.RUNS))
+            .where(col(Table.RUN_ID).equalTo(runId))
+            .select("job", "configuration")
+            .first();
+    spark.sql(
+        "UPDATE %s SET status = '%s' WHERE run_id = '%s'"
+            .formatted(fullName(Table.RUNS), REOPENED, escaped(runId)));
+    return new Run(this, run.getString(0), runId, run.getString(1), false);
+  }
+
+  /** The runs that were reopened and are not complete again, sorted. */
+  public List<String> reopened() {
+    return exists(Table.RUNS)
+        ? ids(spark.table(fullName(Table.RUNS)).where(col("status").equalTo(REOPENED)))
+        : List.of();
+  }
+
+  /** The complete runs that have a row in a table that meets a condition, sorted. */
+  public List<String> runsWith(Table table, Column condition) {
+    return exists(table) && exists(Table.RUNS)
+        ? ids(complete(spark.table(fullName(table)).where(condition)))
+        : List.of();
+  }
+
+  /** All complete runs: run_id, job, configuration. */
+  public List<Row> completeRuns() {
+    return exists(Table.RUNS)
+        ? spark
+            .table(fullName(Table.RUNS))
+            .where(col("status").equalTo(COMPLETE))
+            .select(Table.RUN_ID, "job", "configuration")
+            .sort(Table.RUN_ID)
+            .collectAsList()
+        : List.of();
+  }
+
+  /**
+   * Deletes the files that only past snapshots of the tables need. What a commit removed can be
+   * read again until then. Readers that are at work on a past snapshot fail.
+   */
+  public void forgetHistory() {
+    String now = Instant.now().toString();
+    for (Table table : Table.values()) {
+      if (exists(table)) {
+        spark.sql(
+            "CALL %s.system.expire_snapshots(table => '%s.%s', older_than => TIMESTAMP '%s', retain_last => 1)"
+                .formatted(quoted(catalog), escaped(database), table.tableName(), now));
+      }
+    }
+  }
+
   /** Registers a temporary view for each table by its bare name: the rows of complete runs only. */
   public void registerViews() {
     boolean anyRun = exists(Table.RUNS);
@@ -162,14 +226,14 @@ public final class Tables {
     if (written(table, runId).where(condition).isEmpty()) {
       return;
     }
-    String id = runId.replace("\\", "\\\\").replace("'", "\\'");
     spark.sql(
         "DELETE FROM %s WHERE %s = '%s' AND %s"
-            .formatted(fullName(table), Table.RUN_ID, id, condition));
+            .formatted(fullName(table), Table.RUN_ID, escaped(runId), condition));
   }
 
   void createIfMissing(Table table) {
     if (exists(table)) {
+      addMissingColumns(table);
       return;
     }
     // All rows of a write belong to one run: to distribute them by run would give one task all.
@@ -186,6 +250,20 @@ public final class Tables {
             + " 'write.metadata.previous-versions-max'='20')");
   }
 
+  /** A table that an earlier version made has null in the columns that came later. */
+  private void addMissingColumns(Table table) {
+    List<String> present = List.of(spark.table(fullName(table)).columns());
+    StructType missing = new StructType();
+    for (StructField field : table.schema().fields()) {
+      if (!present.contains(field.name())) {
+        missing = missing.add(field);
+      }
+    }
+    if (!missing.isEmpty()) {
+      spark.sql("ALTER TABLE " + fullName(table) + " ADD COLUMNS (" + missing.toDDL() + ")");
+    }
+  }
+
   String fullName(Table table) {
     return quoted(catalog) + "." + quoted(database) + "." + quoted(table.tableName());
   }
@@ -199,19 +277,24 @@ public final class Tables {
   }
 
   private List<String> runsOf(Table table) {
-    if (!exists(table) || !exists(Table.RUNS)) {
-      return List.of();
-    }
-    Dataset<Row> complete =
-        spark.table(fullName(Table.RUNS)).where(col("status").equalTo(COMPLETE));
-    return spark
-        .table(fullName(table))
-        .select(Table.RUN_ID)
+    return runsWith(table, lit(true));
+  }
+
+  private Dataset<Row> complete(Dataset<Row> rows) {
+    Dataset<Row> runs = spark.table(fullName(Table.RUNS)).where(col("status").equalTo(COMPLETE));
+    return rows.join(runs.select(Table.RUN_ID), new String[] {Table.RUN_ID}, "left_semi");
+  }
+
+  private static List<String> ids(Dataset<Row> rows) {
+    return rows.select(Table.RUN_ID)
         .distinct()
-        .join(complete.select(Table.RUN_ID), Table.RUN_ID)
         .sort(Table.RUN_ID)
         .as(Encoders.STRING())
         .collectAsList();
+  }
+
+  private static String escaped(String text) {
+    return text.replace("\\", "\\\\").replace("'", "\\'");
   }
 
   private String unresolved(Table table, String why) {

@@ -1,5 +1,6 @@
 package io.github.sparkrlhf.feedback;
 
+import static org.apache.spark.sql.functions.col;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.sparkrlhf.spark.SparkTestSession;
@@ -72,23 +73,32 @@ class FeedbackInvarianceTest {
     return rows.list().ofMinSize(1).ofMaxSize(60);
   }
 
-  /** All rows of all three tables, sorted. */
+  /** All rows of everything that is found out, sorted. */
   private static List<String> outputs(Dataset<Row> log, boolean withIds) {
     Dataset<Row> given = withIds ? log : log.drop("feedback_id");
+    List<String> rows = new ArrayList<>();
     try (Feedback feedback =
-        new Feedback.Builder(FeedbackColumns.canonical(), Splits.parse("0.5,0.3,0.2", 0))
-            .add(given, "log")
-            .check()) {
-      List<String> rows = new ArrayList<>();
-      Dataset<Row> comparisons = feedback.comparisons();
-      comparisons.collectAsList().forEach(row -> rows.add("comparison " + row.mkString("|")));
-      feedback.quarantine().collectAsList().forEach(r -> rows.add("quarantine " + r.mkString("|")));
+        new Feedback.Builder(FeedbackColumns.canonical(), false).add(given, "log").check()) {
+      add(rows, "comparison", feedback.comparisons());
+      add(rows, "quarantine", feedback.quarantine());
       assertThat(rows).hasSize((int) log.count());
-      PairAggregator.pairs(comparisons)
-          .collectAsList()
-          .forEach(row -> rows.add("pair " + row.mkString("|")));
-      Collections.sort(rows);
-      return rows;
+      Dataset<Row> prompts =
+          feedback.votes().select(col("prompt"), col("given_group").as("group_key"));
+      try (PromptGroups groups = PromptGroups.of(prompts, 0.8);
+          Reliability estimate = Reliability.of(feedback.votes())) {
+        add(rows, "group", groups.renamed());
+        add(rows, "duplicate", groups.duplicates());
+        add(rows, "annotator", estimate.annotators());
+        Dataset<Row> weights = estimate.annotators().select("annotator_id", "weight");
+        Dataset<Row> votes = feedback.votes().join(weights, new String[] {"annotator_id"}, "left");
+        add(rows, "pair", PairAggregator.tallies(votes, estimate.pairs(), List.of("log"), true));
+      }
     }
+    Collections.sort(rows);
+    return rows;
+  }
+
+  private static void add(List<String> rows, String kind, Dataset<Row> more) {
+    more.collectAsList().forEach(row -> rows.add(kind + " " + row.mkString("|")));
   }
 }

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.junit.jupiter.api.AfterEach;
@@ -16,7 +17,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class FeedbackTest {
-  private static final Splits SPLITS = Splits.parse("0.8,0.1,0.1", 0);
   private Feedback feedback;
 
   @AfterEach
@@ -63,14 +63,12 @@ class FeedbackTest {
   void aUsableRowIsBroughtIntoItsCanonicalForm() {
     check(full("'p', 'x', 'y', ' A ', 2, '2020-01-01 10:00:00', 'g', 'i'"));
     Row row = feedback.comparisons().first();
-    assertThat(row.mkString("|"))
-        .isEqualTo(
-            String.join(
-                "|",
-                "i",
-                StableHash.sha256("p", "x", "y").substring(0, 24),
-                "p|x|y|a|2.0|null|2020-01-01 10:00:00.0|g|log",
-                SPLITS.of("g")));
+    assertThat(
+            Stream.of("feedback_id", "pair_id", "choice", "margin", "given_group", "source")
+                .map(name -> String.valueOf(row.<Object>getAs(name))))
+        .containsExactly(
+            "i", StableHash.sha256("p", "x", "y").substring(0, 24), "a", "2.0", "g", "log");
+    assertThat(row.<Object>getAs("created_at")).hasToString("2020-01-01 10:00:00.0");
   }
 
   @Test
@@ -110,30 +108,32 @@ class FeedbackTest {
     assertThat(feedback.comparisons().count()).isEqualTo(2);
     assertThat(reasons()).isEqualTo(Map.of("duplicate_feedback_id", 1L));
     Row row = feedback.comparisons().first();
-    assertThat(row.<String>getAs("group_key")).isEqualTo("p");
+    assertThat(row.<String>getAs("given_group")).isEqualTo("p");
     assertThat(row.<String>getAs("feedback_id")).matches("[0-9a-f]{24}");
     assertThat(row.<Object>getAs("annotator_id")).isNull();
     assertThat(row.<Object>getAs("margin")).isNull();
   }
 
   @Test
-  void aPairInTwoGroupsWouldLieInTwoSplits() {
+  void textsThatLookTheSameAreOneAndKeepTheirSpelling() {
     check(
         full(
-            "'p', 'x', 'y', 'a', 1, NULL, 'g', '1'",
-            "'p', 'y', 'x', 'a', 1, NULL, 'h', '2'",
-            "'q', 'y', 'x', 'a', 1, NULL, 'h', '3'"));
+            "'p', 'caf\u00e9', 'y', 'a', 1, NULL, 'g', '1'",
+            "'p ', ' y', 'cafe\u0301', 'a', 1, NULL, 'g', '2'",
+            "'p', 'caf\u00e9', 'cafe\u0301', 'a', 1, NULL, 'g', '3'"));
 
-    assertThat(ids(feedback.comparisons())).containsExactly("3");
-    assertThat(feedback.quarantineCounts())
-        .containsExactly(new Feedback.ReasonCount("conflicting_group", 2, "1", "g and h"));
+    assertThat(feedback.votes().select("pair_id").distinct().count()).isEqualTo(1);
+    assertThat(
+            feedback.comparisons().where("feedback_id = '2'").first().<String>getAs("response_b"))
+        .isEqualTo("cafe\u0301");
+    assertThat(reasons()).isEqualTo(Map.of("identical_responses", 1L));
   }
 
   @Test
   void severalLogsAreCheckedTogether() {
     Dataset<Row> log = full("'p', 'x', 'y', 'a', 1, NULL, 'g', '1'");
     feedback =
-        new Feedback.Builder(FeedbackColumns.canonical(), SPLITS)
+        new Feedback.Builder(FeedbackColumns.canonical(), false)
             .add(log, "first")
             .add(log, "second")
             .check();
@@ -142,7 +142,7 @@ class FeedbackTest {
   }
 
   private void check(Dataset<Row> log) {
-    feedback = new Feedback.Builder(FeedbackColumns.canonical(), SPLITS).add(log, "log").check();
+    feedback = new Feedback.Builder(FeedbackColumns.canonical(), false).add(log, "log").check();
   }
 
   /** A log with all canonical columns. */

@@ -1,5 +1,7 @@
 package io.github.sparkrlhf.feedback;
 
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.sparkrlhf.spark.SparkTestSession;
@@ -46,15 +48,14 @@ class PairAggregatorTest {
   @Test
   void otherPairsAndPromptsStayApart() {
     List<Row> pairs =
-        PairAggregator.pairs(
-                comparisons("p", "'x', 'y', 'a', NULL", "'x', 'z', 'a', NULL")
-                    .unionByName(comparisons("q", "'x', 'y', 'a', NULL")))
-            .collectAsList();
+        pairs(
+            log("p", "'x', 'y', 'a', NULL", "'x', 'z', 'a', NULL")
+                .unionByName(log("q", "'x', 'y', 'a', NULL")));
     assertThat(pairs).hasSize(3);
   }
 
   private static Row onlyPair(String... votes) {
-    List<Row> pairs = PairAggregator.pairs(comparisons("p", votes)).collectAsList();
+    List<Row> pairs = pairs(log("p", votes));
     assertThat(pairs).hasSize(1);
     return pairs.get(0);
   }
@@ -65,23 +66,38 @@ class PairAggregatorTest {
         .collect(Collectors.joining(", "));
   }
 
-  /** Comparisons that went through the checks, each with an id of its own. */
-  private static Dataset<Row> comparisons(String prompt, String... votes) {
+  /** The pairs of a log of which nobody knows who voted. */
+  private static List<Row> pairs(Dataset<Row> log) {
+    try (Feedback feedback =
+            new Feedback.Builder(FeedbackColumns.canonical(), false).add(log, "log").check();
+        Reliability shares = Reliability.of(feedback.votes())) {
+      Dataset<Row> votes = feedback.votes().withColumn("weight", lit(null).cast("double"));
+      Dataset<Row> comparisons =
+          feedback
+              .comparisons()
+              .withColumn("group_key", col("given_group"))
+              .withColumn("split", lit("train"));
+      boolean strengths = !votes.where("margin IS NOT NULL").isEmpty();
+      Dataset<Row> tallies =
+          PairAggregator.tallies(votes, shares.pairs(), List.of("log"), strengths);
+      return PairAggregator.withTexts(tallies, comparisons).collectAsList();
+    }
+  }
+
+  /** Votes, each with an id of its own. */
+  private static Dataset<Row> log(String prompt, String... votes) {
     String values =
         Arrays.stream(votes).map(vote -> "(" + vote + ")").collect(Collectors.joining(", "));
-    Dataset<Row> log =
-        SparkTestSession.get()
-            .sql(
-                "SELECT '"
-                    + prompt
-                    + "' AS prompt, response_a, response_b, choice,"
-                    + (values.contains("NULL") ? "" : " CAST(margin AS DOUBLE) AS margin,")
-                    + " row_number() OVER (ORDER BY choice) AS feedback_id FROM VALUES "
-                    + values
-                    + " AS votes(response_a, response_b, choice, margin)");
-    return new Feedback.Builder(FeedbackColumns.canonical(), Splits.parse("1,0,0", 0))
-        .add(log, "log")
-        .check()
-        .comparisons();
+    return SparkTestSession.get()
+        .sql(
+            "SELECT '"
+                + prompt
+                + "' AS prompt, response_a, response_b, choice,"
+                + (values.contains("NULL") ? "" : " CAST(margin AS DOUBLE) AS margin,")
+                + " '"
+                + prompt
+                + "' || row_number() OVER (ORDER BY choice) AS feedback_id FROM VALUES "
+                + values
+                + " AS votes(response_a, response_b, choice, margin)");
   }
 }

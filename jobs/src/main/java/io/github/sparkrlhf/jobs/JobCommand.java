@@ -34,6 +34,9 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     usageHelpAutoWidth = true)
 abstract class JobCommand implements Callable<Integer> {
+  /** Where the fingerprints of the inputs stand in a configuration; all else there is an option. */
+  static final String INPUTS = "inputs";
+
   private static final Pattern SECRET =
       Pattern.compile("password|secret|credential|(access|api|private)-key|(auth|access)-token");
   private static final String TASK_CPUS = "spark.task.cpus";
@@ -74,6 +77,14 @@ abstract class JobCommand implements Callable<Integer> {
     return List.of();
   }
 
+  /** What a complete run wrote outside of the tables and is gone since; then it runs again. */
+  protected List<String> lostOutputs(SparkSession spark, Run run) {
+    return outputs().stream()
+        .filter(output -> !ModelDirectories.isOf(output, run.id()))
+        .map(Path::toString)
+        .toList();
+  }
+
   /**
    * Whether transformers decide the result: then the number of threads of a matrix product does
    * too, in its last bits.
@@ -109,7 +120,7 @@ abstract class JobCommand implements Callable<Integer> {
     String configuration = configuration(spark, inputs);
     Run run = tables.begin(spec.name(), effectiveRunId(configuration), configuration);
     if (run.isComplete()) {
-      List<Path> lost = lostOutputs(run);
+      List<String> lost = lostOutputs(spark, run);
       if (lost.isEmpty()) {
         out.println("Run " + run.id() + " is already complete: nothing to do");
         return 0;
@@ -121,10 +132,6 @@ abstract class JobCommand implements Callable<Integer> {
     run.complete(JobDescriptions.described(spark.sparkContext(), spec.name(), work));
     out.println("Run " + run.id() + " is complete");
     return 0;
-  }
-
-  private List<Path> lostOutputs(Run run) {
-    return outputs().stream().filter(output -> !ModelDirectories.isOf(output, run.id())).toList();
   }
 
   private String effectiveRunId(String configuration) {
@@ -149,7 +156,7 @@ abstract class JobCommand implements Callable<Integer> {
         configuration.put(name, shown(name, option.getValue()));
       }
     }
-    configuration.put("inputs", inputs);
+    configuration.put(INPUTS, inputs);
     if (usesTransformers()) {
       configuration.put(TASK_CPUS, spark.sparkContext().getConf().getInt(TASK_CPUS, 1));
     }

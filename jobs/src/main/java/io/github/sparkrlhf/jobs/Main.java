@@ -24,6 +24,8 @@ import picocli.CommandLine.HelpCommand;
       HelpCommand.class,
       QuickstartJob.class,
       PairsJob.class,
+      ExportJob.class,
+      ForgetJob.class,
       TokenizerJob.class,
       SftJob.class,
       RewardJob.class,

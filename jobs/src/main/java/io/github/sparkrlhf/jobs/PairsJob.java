@@ -1,29 +1,26 @@
 package io.github.sparkrlhf.jobs;
 
-import static org.apache.spark.sql.functions.coalesce;
-import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.count;
-import static org.apache.spark.sql.functions.countDistinct;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.sum;
-
+import io.github.sparkrlhf.feedback.Curation;
 import io.github.sparkrlhf.feedback.Feedback;
 import io.github.sparkrlhf.feedback.Feedback.ReasonCount;
-import io.github.sparkrlhf.feedback.FeedbackColumns;
-import io.github.sparkrlhf.feedback.PairAggregator;
 import io.github.sparkrlhf.feedback.Splits;
-import io.github.sparkrlhf.jobs.PairsSummary.SplitCount;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.spark.Phases;
 import io.github.sparkrlhf.tables.Inputs;
 import io.github.sparkrlhf.tables.Run;
 import io.github.sparkrlhf.tables.Table;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Turns logs of pairwise choices into comparisons, pairs and quarantine. */
@@ -41,70 +38,7 @@ final class PairsJob extends JobCommand {
       description = "A Parquet path (file, folder, glob) or a table name; may be repeated.")
   private List<String> inputs;
 
-  @Option(
-      names = "--prompt",
-      paramLabel = "EXPRESSION",
-      description = "The prompt, a text (default: column prompt).")
-  private String prompt;
-
-  @Option(
-      names = "--response-a",
-      paramLabel = "EXPRESSION",
-      description = "The first response, a text (default: column response_a).")
-  private String responseA;
-
-  @Option(
-      names = "--response-b",
-      paramLabel = "EXPRESSION",
-      description = "The second response, a text (default: column response_b).")
-  private String responseB;
-
-  @Option(
-      names = "--choice",
-      paramLabel = "EXPRESSION",
-      description = "Which response is better: 'a', 'b' or 'tie' (default: column choice).")
-  private String choice;
-
-  @Option(
-      names = "--annotator",
-      paramLabel = "EXPRESSION",
-      description = "Who chose (default: column annotator_id; unknown without one).")
-  private String annotator;
-
-  @Option(
-      names = "--created-at",
-      paramLabel = "EXPRESSION",
-      description =
-          "When, a time or a text in UTC (default: column created_at; unknown without one).")
-  private String createdAt;
-
-  @Option(
-      names = "--group",
-      paramLabel = "EXPRESSION",
-      description =
-          "What must not be torn apart by splits (default: column group_key, else the prompt).")
-  private String group;
-
-  @Option(
-      names = "--id",
-      paramLabel = "EXPRESSION",
-      description =
-          "Id of the vote (default: column feedback_id, else a hash of the whole row and its source, so that equal rows count once).")
-  private String id;
-
-  @Option(
-      names = "--margin",
-      paramLabel = "EXPRESSION",
-      description =
-          "Strength of the choice, a number >= 0 (default: column margin; each choice has strength 1 without one).")
-  private String margin;
-
-  @Option(
-      names = "--source",
-      paramLabel = "NAME",
-      description =
-          "Name of the log in the tables (default: the last part of the path or the table name).")
-  private String source;
+  @Mixin private FeedbackOptions feedbackOptions;
 
   @Option(
       names = "--split-shares",
@@ -129,9 +63,39 @@ final class PairsJob extends JobCommand {
           "Fail with exit code 3 if a greater share of rows, 0 to 1, cannot be used (default: ${DEFAULT-VALUE}).")
   private double maxQuarantineShare;
 
+  @Option(
+      names = "--near-duplicates",
+      paramLabel = "SIMILARITY",
+      defaultValue = "0.8",
+      description =
+          "Jaccard similarity of their runs of five characters, 0 to 1, from which two prompts lie in one split; 0 looks only for prompts that are the same but for case and punctuation (default: ${DEFAULT-VALUE}).")
+  private double nearDuplicates;
+
+  @Option(
+      names = "--base",
+      paramLabel = "ID",
+      description =
+          "A complete run with the same options over what the input was earlier: only new files, or rows appended to an Iceberg table, are read (default: all are). The result is the same.")
+  private String base;
+
+  /** The job with the options that a run had. */
+  static PairsJob of(Map<String, Object> configuration) {
+    List<String> options = new ArrayList<>();
+    configuration.forEach(
+        (name, value) -> {
+          List<?> values = value instanceof List<?> list ? list : List.of(value);
+          if (!name.equals(JobCommand.INPUTS)) {
+            values.forEach(each -> options.add("--" + name + "=" + each));
+          }
+        });
+    return CommandLine.populateCommand(new PairsJob(), options.toArray(String[]::new));
+  }
+
   @Override
   protected void validate(Given given) {
     Given.requireShare("max-quarantine-share", maxQuarantineShare);
+    Given.requireShare("near-duplicates", nearDuplicates);
+    feedbackOptions.validate();
   }
 
   @Override
@@ -140,37 +104,75 @@ final class PairsJob extends JobCommand {
   }
 
   @Override
+  protected Set<String> optionsOutsideIdentity() {
+    // It saves work and changes nothing.
+    return Set.of("base");
+  }
+
+  @Override
   protected Map<String, Object> execute(JobContext context) {
-    Splits splits = Splits.parse(splitShares, seed);
-    try (Feedback feedback = feedback(context, splits)) {
-      long rows = feedback.rows();
-      List<ReasonCount> reasons = feedback.quarantineCounts();
-      requireQuality(rows, reasons);
-      Run run = context.run();
-      Dataset<Row> comparisons = feedback.comparisons();
-      PairsSummary summary =
-          new PairsSummary(
-              rows,
-              run.write(Table.COMPARISONS, comparisons),
-              run.write(Table.QUARANTINE, feedback.quarantine()),
-              run.write(Table.PAIRS, PairAggregator.pairs(comparisons)),
-              reasons,
-              splitCounts(run, splits));
-      summary.print(context.out());
-      return summary.toMap();
+    Phases phases = phases(context);
+    try (Feedback feedback = phases.run("read", () -> feedback(context))) {
+      requireQuality(feedback.rows(), feedback.quarantineCounts());
+      return curate(context, context.run(), feedback);
     }
   }
 
-  private Feedback feedback(JobContext context, Splits splits) {
-    FeedbackColumns columns =
-        new FeedbackColumns(
-            prompt, responseA, responseB, choice, annotator, createdAt, group, id, margin);
-    Feedback.Builder builder = new Feedback.Builder(columns, splits);
+  /** Writes all tables of a run; returns its summary. */
+  Map<String, Object> curate(JobContext context, Run run, Feedback feedback) {
+    Splits splits = Splits.parse(splitShares, seed);
+    Phases phases = phases(context);
+    phases.run("quarantine", () -> run.write(Table.QUARANTINE, feedback.quarantine()));
+    new Curation(splits, nearDuplicates).write(feedback.material(), run, phases);
+    PairsSummary summary = PairsSummary.of(run, feedback.rows(), feedback.quarantineCounts());
+    summary.print(context.out());
+    return summary.toMap();
+  }
+
+  private static Phases phases(JobContext context) {
+    return new Phases(context.spark().sparkContext(), context.out());
+  }
+
+  private Feedback feedback(JobContext context) {
+    return (base == null ? Optional.<Feedback>empty() : continued(context))
+        .orElseGet(() -> whole(context));
+  }
+
+  private Feedback whole(JobContext context) {
+    Feedback.Builder builder = builder();
     for (String input : inputs) {
       Dataset<Row> log = Inputs.read(context.spark(), context.tables(), input);
-      builder.add(log, source == null ? Inputs.shortName(input) : source);
+      builder.add(log, feedbackOptions.source(input));
     }
     return builder.check();
+  }
+
+  /** Only what is new, if that can be told apart from what the earlier run has. */
+  private Optional<Feedback> continued(JobContext context) {
+    EarlierRun earlier = new EarlierRun(context, base);
+    Feedback.Builder builder = builder().continuing(earlier.rows());
+    boolean anything = false;
+    for (int i = 0; i < inputs.size(); i++) {
+      Optional<Dataset<Row>> added = earlier.since(i, inputs.get(i));
+      if (added.isPresent()) {
+        builder.add(added.get(), feedbackOptions.source(inputs.get(i)));
+        anything = true;
+      }
+    }
+    if (!anything) {
+      return Optional.empty();
+    }
+    Feedback feedback = builder.check();
+    if (!feedback.repeatsEarlier()) {
+      return Optional.of(feedback);
+    }
+    feedback.close();
+    context.out().println("  Run " + base + " has some of the new ids: reading all rows again");
+    return Optional.empty();
+  }
+
+  Feedback.Builder builder() {
+    return new Feedback.Builder(feedbackOptions.columns(), feedbackOptions.acrossAnnotators());
   }
 
   private void requireQuality(long rows, List<ReasonCount> reasons) {
@@ -196,18 +198,5 @@ final class PairsJob extends JobCommand {
   private static String withExample(ReasonCount count) {
     String detail = count.detail() == null ? "" : ": '" + count.detail() + "'";
     return count.reason() + " " + count.rows() + " (row " + count.example() + detail + ")";
-  }
-
-  private static List<SplitCount> splitCounts(Run run, Splits splits) {
-    return Splits.NAMES.stream().map(name -> splitCount(run, name, splits.share(name))).toList();
-  }
-
-  private static SplitCount splitCount(Run run, String split, double share) {
-    Row row =
-        run.rows(Table.PAIRS)
-            .where(col("split").equalTo(split))
-            .agg(count(lit(1)), coalesce(sum("votes"), lit(0L)), countDistinct("group_key"))
-            .first();
-    return new SplitCount(split, share, row.getLong(0), row.getLong(1), row.getLong(2));
   }
 }

@@ -95,7 +95,7 @@ public final class NormalizedText {
     return text[0] <= ' ' || text[text.length - 1] <= ' ' ? OTHER : PLAIN;
   }
 
-  private static boolean isUtf8(byte[] text) {
+  static boolean isUtf8(byte[] text) {
     try {
       StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
       return true;

@@ -7,20 +7,46 @@ import java.util.Locale;
  * order.
  */
 public enum QuarantineReason {
+  /**
+   * A transcript does not begin with a speaker, a conversation lacks a role or a content, the
+   * response is not the assistant's, or the two sides have different prompts.
+   */
+  UNPARSABLE_TRANSCRIPT,
+  /**
+   * A ranking of fewer than two responses, with another number of ranks than of responses, or with
+   * a rank that is null or outside of 1 to the number of responses.
+   */
+  INVALID_RANKING,
   /** The prompt is null, empty, or white space. */
   BLANK_PROMPT,
   /** One of the responses is null, empty, or white space. */
   BLANK_RESPONSE,
-  /** Both responses are the same text: there is nothing to prefer. */
+  /** A prompt, a response or an id is not UTF-8. */
+  INVALID_UNICODE,
+  /** A prompt or a response is longer than the limit. */
+  OVERLONG_TEXT,
+  /** All responses are the same text: there is nothing to prefer. */
   IDENTICAL_RESPONSES,
   /** The choice is null or blank. */
   MISSING_CHOICE,
   /** The choice is none of {@code a}, {@code b}, {@code tie}. */
   UNKNOWN_CHOICE,
+  /** The choice is a number outside of the scale, or not a number. */
+  CHOICE_OUT_OF_RANGE,
+  /** A rating is null, infinite, or not a number. */
+  INVALID_RATING,
+  /** A rating is outside of the scale. */
+  RATING_OUT_OF_RANGE,
+  /** The label is null or means neither accepted nor rejected. */
+  INVALID_LABEL,
   /** The log has strengths, but this one is null though decided, negative, or not a number. */
   INVALID_MARGIN,
+  /** The time of the beginning is a text that is no time. */
+  INVALID_STARTED_AT,
   /** The time is a text that is no time. */
   INVALID_CREATED_AT,
+  /** The time is more than a day later than the file was written. */
+  FUTURE_CREATED_AT,
   /** The group is null or blank: the row would belong to no split. */
   MISSING_GROUP,
   /** The log has ids, but this one is null or blank. */

@@ -264,7 +264,7 @@ class ReliabilityTest {
               .selectExpr(
                   "count(*)",
                   "avg(int(gold = (first_probability > second_probability)))",
-                  "avg(IF(balance = 0, 0.5, int(gold = (balance > 0))))")
+                  "avg(IF(balance = 0, 0.5D, int(gold = (balance > 0))))")
               .head();
       assertThat(result.getLong(0)).isGreaterThan(12_000);
       assertThat(result.getDouble(1)).isGreaterThan(0.975).isGreaterThan(result.getDouble(2));

@@ -14,8 +14,8 @@ import org.apache.spark.sql.types.StructType;
 final class VoteLog {
   private static final StructType SCHEMA =
       StructType.fromDDL(
-          "pair_id STRING, annotator_id STRING, choice STRING, swapped BOOLEAN, prompt_key BIGINT,"
-              + " first_key BIGINT, second_key BIGINT, created_at TIMESTAMP, started_at TIMESTAMP");
+          "pair_id STRING, annotator_id STRING, choice STRING, swapped BOOLEAN,"
+              + " created_at TIMESTAMP, started_at TIMESTAMP");
 
   private VoteLog() {}
 
@@ -54,9 +54,6 @@ final class VoteLog {
         vote.annotator(),
         vote.choice(),
         vote.swapped(),
-        0L,
-        1L,
-        2L,
         timestamp(vote.created()),
         timestamp(vote.started()));
   }

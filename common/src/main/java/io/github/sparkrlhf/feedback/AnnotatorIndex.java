@@ -121,6 +121,15 @@ final class AnnotatorIndex implements Serializable {
     return votes;
   }
 
+  /** The share of ties among all votes; 0 without votes. */
+  double tieShare() {
+    long ties = 0;
+    for (int i = 2; i < said.length; i += CHOICES) {
+      ties += said[i];
+    }
+    return ties == 0 ? 0 : (double) ties / votes();
+  }
+
   /**
    * Adds the columns {@code annotator} INT, the number of the annotator, and {@code vote} INT: 0, 1
    * or 2 for a, b or tie as displayed, plus 4 if the displayed a is the second of the pair. Where

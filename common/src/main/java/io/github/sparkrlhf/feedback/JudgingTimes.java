@@ -4,10 +4,11 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.expr;
 
 import java.io.Serializable;
-import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Iterator;
-import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -50,8 +51,7 @@ final class JudgingTimes implements Serializable {
                 col("annotator"),
                 expr("unix_micros(created_at)").as("created"),
                 expr("unix_micros(started_at)").as("started"))
-            .repartition(col("annotator"))
-            .sortWithinPartitions("annotator", "created");
+            .repartition(col("annotator"));
     JudgingTimes known = new JudgingTimes(annotators);
     for (Median median : times.javaRDD().mapPartitions(JudgingTimes::medians).collect()) {
       known.medians[median.annotator] = median.seconds;
@@ -70,41 +70,44 @@ final class JudgingTimes implements Serializable {
     return counts[annotator];
   }
 
-  private record Median(int annotator, double seconds, int count) implements Serializable {
-    static Median of(int annotator, long[] microseconds) {
-      Arrays.sort(microseconds);
-      int n = microseconds.length;
-      double middle = (microseconds[(n - 1) / 2] + microseconds[n / 2]) / 2.0;
+  private record Median(int annotator, double seconds, int count) implements Serializable {}
+
+  /** What is known of one annotator, in microseconds. */
+  private static final class Times {
+    private final LongStream.Builder created = LongStream.builder();
+    private final LongStream.Builder durations = LongStream.builder();
+
+    void add(Row row) {
+      long vote = row.getLong(1);
+      created.add(vote);
+      if (!row.isNullAt(2) && row.getLong(2) <= vote) {
+        durations.add(vote - row.getLong(2));
+      }
+    }
+
+    Median median(int annotator) {
+      long[] times = durations.build().sorted().toArray();
+      if (times.length == 0) {
+        long[] moments = created.build().sorted().distinct().toArray();
+        times =
+            IntStream.range(1, moments.length)
+                .mapToLong(i -> moments[i] - moments[i - 1])
+                .sorted()
+                .toArray();
+      }
+      int n = times.length;
+      double middle = n == 0 ? Double.NaN : (times[(n - 1) / 2] + times[n / 2]) / 2.0;
       return new Median(annotator, middle / MICROSECONDS, n);
     }
   }
 
-  /** The medians of the annotators of one partition, whose rows come by annotator and time. */
+  /** The medians of the annotators of one partition. */
   private static Iterator<Median> medians(Iterator<Row> rows) {
-    List<Median> medians = new ArrayList<>();
-    Row row = rows.hasNext() ? rows.next() : null;
-    while (row != null) {
-      int annotator = row.getInt(0);
-      LongStream.Builder durations = LongStream.builder();
-      LongStream.Builder gaps = LongStream.builder();
-      long before = row.getLong(1);
-      while (row != null && row.getInt(0) == annotator) {
-        long created = row.getLong(1);
-        if (created > before) {
-          gaps.add(created - before);
-        }
-        if (!row.isNullAt(2) && row.getLong(2) <= created) {
-          durations.add(created - row.getLong(2));
-        }
-        before = created;
-        row = rows.hasNext() ? rows.next() : null;
-      }
-      long[] times = durations.build().toArray();
-      times = times.length > 0 ? times : gaps.build().toArray();
-      if (times.length > 0) {
-        medians.add(Median.of(annotator, times));
-      }
+    Map<Integer, Times> times = new HashMap<>();
+    while (rows.hasNext()) {
+      Row row = rows.next();
+      times.computeIfAbsent(row.getInt(0), annotator -> new Times()).add(row);
     }
-    return medians.iterator();
+    return times.entrySet().stream().map(e -> e.getValue().median(e.getKey())).iterator();
   }
 }

@@ -39,7 +39,9 @@ public final class Reliability implements AutoCloseable {
   static final int MAX_ITERATIONS = 50;
 
   private static final int BLOCK_VOTES = 1 << 20;
-  private static final StructType PAIRS =
+
+  /** The columns of {@link #pairs()}. */
+  static final StructType PAIRS =
       StructType.fromDDL(
           "pair_id STRING, first_probability DOUBLE, second_probability DOUBLE,"
               + " tie_probability DOUBLE");

@@ -61,29 +61,37 @@ class SimulatedCrowdTest {
 
   @Test
   void plantsAsManyFlawsAsItSays() {
+    Row found =
+        VOTES
+            .selectExpr(
+                "count_if(prompt = ' \n') AS blank_prompt",
+                "count_if(response_b IS NULL) AS null_response",
+                "count_if(response_a = '\u00A0\t') AS blank_response",
+                "count_if(response_a = response_b) AS identical_responses",
+                "count_if(choice IS NULL) AS missing_choice",
+                "count_if(choice = 'both') AS unknown_choice",
+                "count_if(created_at > '2099-01-01') AS future_time",
+                "count(*) AS rows",
+                "count(DISTINCT vote_id, choice) AS votes",
+                "count(DISTINCT vote_id) AS ids")
+            .first();
+    Map<String, Long> flaws = new TreeMap<>();
+    for (String name : found.schema().fieldNames()) {
+      flaws.put(name, found.getAs(name));
+    }
+    // COUNT(DISTINCT …) leaves out rows with a null.
+    long votes = flaws.remove("votes") + flaws.get("missing_choice");
+    flaws.put("conflict", votes - flaws.remove("ids"));
+    flaws.put("duplicate", flaws.remove("rows") - votes);
+    flaws.put("identical_but_for_spelling", identicalButForSpelling());
+
     assertThat(VOTES.count()).isEqualTo(ROWS);
-    assertThat(CROWD.planted())
-        .containsEntry("duplicate", ROWS - VOTES.distinct().count())
-        .containsEntry("conflict", conflictingIds())
-        .containsEntry("blank_prompt", VOTES.where("prompt = ' \\n'").count())
-        .containsEntry("null_response", VOTES.where("response_b IS NULL").count())
-        .containsEntry("blank_response", VOTES.where("response_a = '\u00A0\\t'").count())
-        .containsEntry("identical_responses", VOTES.where("response_a = response_b").count())
-        .containsEntry("identical_but_for_spelling", identicalButForSpelling())
-        .containsEntry("missing_choice", VOTES.where("choice IS NULL").count())
-        .containsEntry("unknown_choice", VOTES.where("choice = 'both'").count())
-        .containsEntry("future_time", VOTES.where("created_at > '2099-01-01'").count())
-        .hasSize(10)
-        .doesNotContainValue(0L);
+    assertThat(CROWD.planted()).isEqualTo(flaws).doesNotContainValue(0L);
     assertThat(CROWD.unusable())
         .containsEntry("blank_response", 40L)
         .containsEntry("conflicting_feedback_id", 40L);
     assertThat(CROWD.unusable().values().stream().mapToLong(Long::longValue).sum())
         .isLessThan(ROWS / 50);
-  }
-
-  private static long conflictingIds() {
-    return VOTES.distinct().groupBy("vote_id").count().where("count > 1").count();
   }
 
   private static long identicalButForSpelling() {

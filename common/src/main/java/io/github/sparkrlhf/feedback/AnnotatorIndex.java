@@ -31,6 +31,7 @@ final class AnnotatorIndex implements Serializable {
    */
   private static final double ONE_SIDED_SHARE = 0.98;
 
+  private static final int BLOCK_VOTES = 1 << 20;
   private static final long serialVersionUID = 1L;
   private static final StructType SCHEMA = StructType.fromDDL("annotator_id STRING, annotator INT");
 
@@ -112,13 +113,17 @@ final class AnnotatorIndex implements Serializable {
     return timed;
   }
 
-  /** How many votes there are. */
-  long votes() {
+  private long votes() {
     long votes = 0;
     for (long count : said) {
       votes += count;
     }
     return votes;
+  }
+
+  /** Into how many blocks the votes are cut: some 2^20 votes in each at most. */
+  int blocks(int parallelism) {
+    return (int) Math.max(parallelism, votes() / BLOCK_VOTES + 1);
   }
 
   /** The share of ties among all votes; 0 without votes. */

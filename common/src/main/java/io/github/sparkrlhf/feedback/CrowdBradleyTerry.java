@@ -41,7 +41,6 @@ public final class CrowdBradleyTerry implements AutoCloseable {
   /** Pseudo-votes that are not. */
   private static final double PRIOR_WRONG = 1;
 
-  private static final int BLOCK_VOTES = 1 << 20;
   private static final StructType RESPONSES =
       StructType.fromDDL(
           "prompt_key BIGINT, response_key BIGINT, score DOUBLE, comparisons BIGINT");
@@ -77,8 +76,7 @@ public final class CrowdBradleyTerry implements AutoCloseable {
     Column forFirst = col("choice").equalTo("a").notEqual(col("swapped"));
     Column preference =
         when(col("choice").equalTo("tie"), lit(2)).when(forFirst, lit(0)).otherwise(lit(1));
-    long needed = annotators.votes() / BLOCK_VOTES + 1;
-    int partitions = (int) Math.max(context.defaultParallelism(), needed);
+    int partitions = annotators.blocks(context.defaultParallelism());
     return indexed
         .select(
             col("prompt_key"),

@@ -38,8 +38,6 @@ public final class Reliability implements AutoCloseable {
 
   static final int MAX_ITERATIONS = 50;
 
-  private static final int BLOCK_VOTES = 1 << 20;
-
   /** The columns of {@link #pairs()}. */
   static final StructType PAIRS =
       StructType.fromDDL(
@@ -102,8 +100,7 @@ public final class Reliability implements AutoCloseable {
   private record Fit(DawidSkene.Logs logs, long[] counts, double[] confusions, int iterations) {}
 
   private JavaRDD<PairVotes> blocks(Dataset<Row> indexed) {
-    long needed = annotators.votes() / BLOCK_VOTES + 1;
-    int partitions = (int) Math.max(context.defaultParallelism(), needed);
+    int partitions = annotators.blocks(context.defaultParallelism());
     return indexed
         .select(xxhash64(col("pair_id")).as("hash"), col("pair_id"), col("annotator"), col("vote"))
         .repartition(partitions, col("hash"))

@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
@@ -44,9 +45,9 @@ public final class Feedback implements AutoCloseable {
   private record Share(String source, String kind, String reason, long rows) {}
 
   /** Rows of this kind are comparisons already; those of other kinds become some here. */
-  private static final String COMPARISON = "comparison";
+  private static final String COMPARISON = Judgement.COMPARISON;
 
-  private static final String RANKING = "ranking";
+  private static final String RANKING = Judgement.RANKING;
 
   /** What a comparison consists of but its texts. */
   private static final List<String> VOTE =
@@ -81,11 +82,15 @@ public final class Feedback implements AutoCloseable {
   private final Optional<Dataset<Row>> derived;
 
   private Feedback(Builder builder) {
-    this.repeated = builder.logs.stream().reduce(Dataset::unionByName).map(RepeatedIds::new);
+    this.repeated =
+        builder.logs.stream()
+            .reduce((log, more) -> log.unionByName(more, true))
+            .map(log -> new RepeatedIds(log, json(builder.logs.size())));
     this.base = builder.base;
     this.rows =
         Stream.concat(
-                repeated.map(logs -> fresh(logs.rows())).stream(), base.map(Base::rows).stream())
+                repeated.map(logs -> fresh(logs, builder.logs.size())).stream(),
+                base.map(Base::rows).stream())
             .reduce((fresh, before) -> fresh.unionByName(before, true))
             .orElseThrow(() -> new IllegalStateException("There is no log"));
     // Votes on a pair lie together from here on: no later step shuffles them again.
@@ -104,12 +109,22 @@ public final class Feedback implements AutoCloseable {
   }
 
   /** The rows of logs in the columns that they share with those of an earlier run. */
-  private static Dataset<Row> fresh(Dataset<Row> read) {
+  private static Dataset<Row> fresh(RepeatedIds logs, int count) {
+    String[] raws = IntStream.range(0, count).mapToObj(i -> "raw_" + i).toArray(String[]::new);
     return identified(
-        read.withColumn("original_id", col("feedback_id"))
+        logs.rows()
+            .withColumn("original_id", col("feedback_id"))
             .withColumnRenamed("group_key", "given_group")
-            .withColumn("row", when(col("reason").isNotNull(), to_json(col("raw"))))
-            .drop("raw", "content"));
+            .withColumn("row", when(col("reason").isNotNull(), json(count)))
+            .drop(raws)
+            .drop("content"));
+  }
+
+  /** The row of the log as JSON. */
+  private static Column json(int logs) {
+    Column[] rows =
+        IntStream.range(0, logs).mapToObj(i -> to_json(col("raw_" + i))).toArray(Column[]::new);
+    return coalesce(rows);
   }
 
   private static Dataset<Row> identified(Dataset<Row> rows) {
@@ -120,7 +135,7 @@ public final class Feedback implements AutoCloseable {
 
   /** Collects logs, then checks all their rows together. */
   public static final class Builder {
-    private final FeedbackColumns columns;
+    private final LogFormat format;
     private final boolean acrossAnnotators;
     private final List<Dataset<Row>> logs = new ArrayList<>();
     private Optional<Base> base = Optional.empty();
@@ -128,17 +143,19 @@ public final class Feedback implements AutoCloseable {
     /**
      * A collection without logs.
      *
-     * @param columns where the parts of a judgement are, in every log
+     * @param format how each log is to be read
      * @param acrossAnnotators whether ratings by different people are compared with each other
      */
-    public Builder(FeedbackColumns columns, boolean acrossAnnotators) {
-      this.columns = columns;
+    public Builder(LogFormat format, boolean acrossAnnotators) {
+      this.format = format;
       this.acrossAnnotators = acrossAnnotators;
     }
 
     /** Adds a log; {@code source} is the name that its rows carry. */
     public Builder add(Dataset<Row> log, String source) {
-      logs.add(FeedbackLog.read(log, columns, source));
+      // Logs differ in the type of their rows: each has a column of its own.
+      String raw = "raw_" + logs.size();
+      logs.add(JudgementLog.read(log, format, source).withColumnRenamed(LogParts.RAW, raw));
       return this;
     }
 
@@ -256,7 +273,7 @@ public final class Feedback implements AutoCloseable {
 
   /** Judgements of single responses, one row per rating, acceptance or rejection. */
   public Dataset<Row> ratings() {
-    return rows.where(isUsable().and(col("kind").isin("rating", "binary")))
+    return rows.where(isUsable().and(col("kind").isin(Judgement.RATING, Judgement.BINARY)))
         .withColumn("candidate", explode(col("candidates")))
         .withColumn("response", col("candidate.response"))
         .withColumn("rating", col("candidate.rating"));
@@ -285,7 +302,7 @@ public final class Feedback implements AutoCloseable {
         rows.where(isUsable().and(col("response_a").isNull()))
             .withColumnRenamed("given_group", "group_key");
     return PairIdentity.added(
-        RatingPairs.comparisons(others, builder.acrossAnnotators)
+        RatingPairs.comparisons(others, builder.acrossAnnotators, builder.format.scale())
             .withColumnRenamed("group_key", "given_group"));
   }
 

@@ -1,19 +1,10 @@
 package io.github.sparkrlhf.feedback;
 
-import static org.apache.spark.sql.functions.array;
-import static org.apache.spark.sql.functions.array_join;
-import static org.apache.spark.sql.functions.coalesce;
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.concat;
 import static org.apache.spark.sql.functions.greatest;
 import static org.apache.spark.sql.functions.least;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.octet_length;
-import static org.apache.spark.sql.functions.sha2;
-import static org.apache.spark.sql.functions.substring;
 import static org.apache.spark.sql.functions.xxhash64;
 
-import java.util.Arrays;
 import java.util.List;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
@@ -28,8 +19,6 @@ final class PairIdentity {
   /** What {@link #added} adds. */
   static final List<String> COLUMNS =
       List.of("pair_id", "swapped", "prompt_key", "first_key", "second_key");
-
-  private static final int ID_DIGITS = 24;
 
   private PairIdentity() {}
 
@@ -46,24 +35,11 @@ final class PairIdentity {
         .withColumn("identity", NormalizedText.identity(col("prompt")))
         .withColumn("identity_a", NormalizedText.identity(col("response_a")))
         .withColumn("identity_b", NormalizedText.identity(col("response_b")))
-        .withColumn("pair_id", hash(col("identity"), first, second))
+        .withColumn("pair_id", RowHash.of(col("identity"), first, second))
         .withColumn("swapped", col("identity_b").lt(col("identity_a")))
         .withColumn("prompt_key", xxhash64(col("identity")))
         .withColumn("first_key", xxhash64(first))
         .withColumn("second_key", xxhash64(second))
         .drop("identity", "identity_a", "identity_b");
-  }
-
-  /**
-   * A hash of texts, equal to the first digits of {@code StableHash.sha256(texts)}: each text is
-   * preceded by its length, so that ("ab","c") and ("a","bc") differ. A null counts as empty.
-   */
-  static Column hash(Column... texts) {
-    Column[] parts =
-        Arrays.stream(texts)
-            .map(text -> coalesce(text, lit("")))
-            .map(text -> concat(octet_length(text).cast("string"), lit(":"), text))
-            .toArray(Column[]::new);
-    return substring(sha2(array_join(array(parts), "").cast("binary"), 256), 1, ID_DIGITS);
   }
 }

@@ -6,7 +6,6 @@ import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.max;
 import static org.apache.spark.sql.functions.min;
 import static org.apache.spark.sql.functions.row_number;
-import static org.apache.spark.sql.functions.to_json;
 import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
@@ -30,9 +29,10 @@ final class RepeatedIds implements AutoCloseable {
   private final Dataset<Row> rows;
 
   /**
-   * @param read rows as {@link FeedbackLog} reads them
+   * @param read rows as {@link JudgementLog} reads them
+   * @param json the row of the log as JSON; evaluated only where an id repeats
    */
-  RepeatedIds(Dataset<Row> read) {
+  RepeatedIds(Dataset<Row> read, Column json) {
     Dataset<Row> hashed = read.withColumn(HASH, xxhash64(col("feedback_id")));
     this.repeated =
         hashed
@@ -41,7 +41,8 @@ final class RepeatedIds implements AutoCloseable {
             .where(col("rows").gt(1))
             .select(HASH)
             .persist(StorageLevel.MEMORY_AND_DISK());
-    this.suspects = judged(onRepeated(hashed, "left_semi")).persist(StorageLevel.MEMORY_AND_DISK());
+    this.suspects =
+        judged(onRepeated(hashed, "left_semi"), json).persist(StorageLevel.MEMORY_AND_DISK());
     this.rows =
         repeated.isEmpty()
             ? read
@@ -63,11 +64,11 @@ final class RepeatedIds implements AutoCloseable {
     return hashed.join(repeated, hashed.col(HASH).equalTo(repeated.col(HASH)), kind);
   }
 
-  private static Dataset<Row> judged(Dataset<Row> rows) {
+  private static Dataset<Row> judged(Dataset<Row> rows, Column json) {
     // Unusable rows have their reason already and must not displace a usable row of the same id.
     WindowSpec sameId = Window.partitionBy(col("feedback_id"), col("reason").isNull());
     // Copies may differ in source or unused columns: the order must be total all the same.
-    WindowSpec inOrder = sameId.orderBy(col("content"), col("source"), to_json(col("raw")));
+    WindowSpec inOrder = sameId.orderBy(col("content"), col("source"), json);
     Column open = col("reason").isNull();
     Column conflicting = col("first_content").notEqual(col("last_content"));
     return rows.withColumn("place", row_number().over(inOrder))

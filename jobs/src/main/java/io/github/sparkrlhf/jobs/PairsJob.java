@@ -142,7 +142,7 @@ final class PairsJob extends JobCommand {
     Feedback.Builder builder = builder();
     for (String input : inputs) {
       Dataset<Row> log = Inputs.read(context.spark(), context.tables(), input);
-      builder.add(log, feedbackOptions.source(input));
+      builder.add(log, Inputs.shortName(input));
     }
     return builder.check();
   }
@@ -155,7 +155,7 @@ final class PairsJob extends JobCommand {
     for (int i = 0; i < inputs.size(); i++) {
       Optional<Dataset<Row>> added = earlier.since(i, inputs.get(i));
       if (added.isPresent()) {
-        builder.add(added.get(), feedbackOptions.source(inputs.get(i)));
+        builder.add(added.get(), Inputs.shortName(inputs.get(i)));
         anything = true;
       }
     }
@@ -172,7 +172,7 @@ final class PairsJob extends JobCommand {
   }
 
   Feedback.Builder builder() {
-    return new Feedback.Builder(feedbackOptions.columns(), feedbackOptions.acrossAnnotators());
+    return new Feedback.Builder(feedbackOptions.format(), feedbackOptions.acrossAnnotators());
   }
 
   private void requireQuality(long rows, List<ReasonCount> reasons) {

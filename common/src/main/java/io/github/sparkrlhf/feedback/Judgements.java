@@ -3,6 +3,7 @@ package io.github.sparkrlhf.feedback;
 import static org.apache.spark.sql.functions.abs;
 import static org.apache.spark.sql.functions.array;
 import static org.apache.spark.sql.functions.coalesce;
+import static org.apache.spark.sql.functions.concat;
 import static org.apache.spark.sql.functions.element_at;
 import static org.apache.spark.sql.functions.exists;
 import static org.apache.spark.sql.functions.greatest;
@@ -48,14 +49,8 @@ final class Judgements {
     Column prompt = Conversation.first(x, allButOne(x));
     RowRules rules =
         new RowRules()
-            .add(
-                QuarantineReason.UNPARSABLE_TRANSCRIPT,
-                noTranscript(parts, LogPart.CHOSEN, x),
-                lit("chosen"))
-            .add(
-                QuarantineReason.UNPARSABLE_TRANSCRIPT,
-                noTranscript(parts, LogPart.REJECTED, y),
-                lit("rejected"))
+            .add(QuarantineReason.UNPARSABLE_TRANSCRIPT, isNoTranscript(x), lit("chosen"))
+            .add(QuarantineReason.UNPARSABLE_TRANSCRIPT, isNoTranscript(y), lit("rejected"))
             .add(
                 QuarantineReason.UNPARSABLE_TRANSCRIPT,
                 prompt.notEqual(Conversation.first(y, allButOne(y))),
@@ -236,10 +231,8 @@ final class Judgements {
     return size(turns).gt(0).and(turns.getItem(0).getField("role").notEqual("assistant"));
   }
 
-  private static Column noTranscript(LogParts parts, LogPart part, Column turns) {
-    Column last = element_at(turns, -1).getField("role");
-    // What is blank has a reason of its own.
-    return trim(parts.column(part)).notEqual("").and(turns.isNull().or(last.notEqual("assistant")));
+  private static Column isNoTranscript(Column turns) {
+    return turns.isNull().or(element_at(turns, -1).getField("role").notEqual("assistant"));
   }
 
   private static Column allButOne(Column turns) {
@@ -335,7 +328,7 @@ final class Judgements {
         .add(
             QuarantineReason.INVALID_RANKING,
             size(responses).notEqual(size(numbers)),
-            size(numbers).cast("string"));
+            concat(size(numbers), lit(" numbers for "), size(responses), lit(" responses")));
   }
 
   private static Column isNoNumber(Column value) {

@@ -53,7 +53,12 @@ public record LogFormat(
 
   /** A layout as it is, with all other options at their defaults. */
   public static LogFormat of(Layout layout) {
-    return new LogFormat(layout, Map.of(), null, PromptTemplate.PLAIN, MAX_TEXT_CHARACTERS);
+    return of(layout, null);
+  }
+
+  /** A layout with the scale of its ratings, with all other options at their defaults. */
+  public static LogFormat of(Layout layout, Scale scale) {
+    return new LogFormat(layout, Map.of(), scale, PromptTemplate.PLAIN, MAX_TEXT_CHARACTERS);
   }
 
   /** The same with another expression for a part. */
@@ -62,6 +67,11 @@ public record LogFormat(
     all.putAll(expressions);
     all.put(part, sql);
     return new LogFormat(layout, all, scale, template, maxTextCharacters);
+  }
+
+  /** The same with another template. */
+  public LogFormat with(PromptTemplate other) {
+    return new LogFormat(layout, expressions, scale, other, maxTextCharacters);
   }
 
   /** Whether another scale is given than the layout has by definition. */

@@ -20,8 +20,9 @@ import org.apache.spark.storage.StorageLevel;
  *
  * @param splits how groups are dealt into splits
  * @param nearDuplicates the Jaccard similarity from which two prompts count as one
+ * @param method what the votes on a pair come to
  */
-public record Curation(Splits splits, double nearDuplicates) {
+public record Curation(Splits splits, double nearDuplicates, ReliabilityMethod method) {
 
   /**
    * What there is to curate.
@@ -58,7 +59,7 @@ public record Curation(Splits splits, double nearDuplicates) {
           () ->
               run.write(
                   Table.RATINGS, fitted(Table.RATINGS, inSplits(material.ratings(), groups))));
-      phases.run("pairs", () -> writePairs(material, estimate, weights, run));
+      phases.run("pairs", () -> writePairs(material, estimate, run));
       phases.run("annotators", () -> run.write(Table.ANNOTATORS, estimate.annotators()));
       phases.run("duplicates", () -> run.write(Table.DUPLICATES, groups.duplicates()));
     }
@@ -115,15 +116,26 @@ public record Curation(Splits splits, double nearDuplicates) {
     return comparisons.join(weights, new String[] {"annotator_id"}, "left");
   }
 
+  private long writePairs(Material material, Reliability estimate, Run run) {
+    return switch (method) {
+      case DAWID_SKENE -> writePairs(material, estimate, estimate.pairs(), run);
+      case VOTES ->
+          writePairs(material, estimate, PairAggregator.voteShares(material.votes()), run);
+      case CROWD_BT -> {
+        try (CrowdBradleyTerry scores = CrowdBradleyTerry.of(material.votes())) {
+          yield writePairs(material, estimate, scores.pairs(), run);
+        }
+      }
+    };
+  }
+
   private static long writePairs(
-      Material material, Reliability estimate, Dataset<Row> weights, Run run) {
+      Material material, Reliability estimate, Dataset<Row> posterior, Run run) {
     boolean strengths = !material.votes().where(col("margin").isNotNull()).isEmpty();
+    Dataset<Row> weights = estimate.annotators().select("annotator_id", "weight");
     Dataset<Row> tallies =
         PairAggregator.tallies(
-                weighted(material.votes(), weights),
-                estimate.pairs(),
-                material.sources(),
-                strengths)
+                weighted(material.votes(), weights), posterior, material.sources(), strengths)
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
       return run.write(Table.PAIRS, PairAggregator.withTexts(tallies, run.rows(Table.COMPARISONS)));

@@ -3,6 +3,7 @@ package io.github.sparkrlhf.feedback;
 import static org.apache.spark.sql.functions.aggregate;
 import static org.apache.spark.sql.functions.array_join;
 import static org.apache.spark.sql.functions.array_sort;
+import static org.apache.spark.sql.functions.avg;
 import static org.apache.spark.sql.functions.coalesce;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.collect_list;
@@ -54,6 +55,23 @@ final class PairAggregator {
   private static final double FALSE_POSITIVES = 0.01;
 
   private PairAggregator() {}
+
+  /**
+   * The shares of the votes on a pair as its probabilities: all votes count the same.
+   *
+   * @param votes pair_id, swapped, choice
+   * @return pair_id, first_probability, second_probability, tie_probability
+   */
+  static Dataset<Row> voteShares(Dataset<Row> votes) {
+    Column tie = col("choice").equalTo("tie");
+    Column forFirst = col("choice").equalTo("a").notEqual(col("swapped"));
+    return votes
+        .groupBy("pair_id")
+        .agg(
+            avg(when(tie.equalTo(false).and(forFirst), 1).otherwise(0)).as("first_probability"),
+            avg(when(tie.or(forFirst), 0).otherwise(1)).as("second_probability"),
+            avg(when(tie, 1).otherwise(0)).as("tie_probability"));
+  }
 
   /**
    * The pairs without their texts.

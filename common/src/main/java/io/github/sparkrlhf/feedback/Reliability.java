@@ -36,7 +36,7 @@ public final class Reliability implements AutoCloseable {
   /** The fit has converged when no estimated probability moves by more than this. */
   static final double TOLERANCE = 1e-3;
 
-  static final int MAX_ITERATIONS = 50;
+  static final int MAX_ITERATIONS = 20;
 
   /** The columns of {@link #pairs()}. */
   static final StructType PAIRS =

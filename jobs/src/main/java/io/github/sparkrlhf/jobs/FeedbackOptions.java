@@ -14,6 +14,12 @@ final class FeedbackOptions {
   private final Map<LogPart, String> expressions = new EnumMap<>(LogPart.class);
 
   @Option(
+      names = "--across-annotators",
+      description =
+          "Compare ratings of a prompt's responses by different annotators, too (default: only those of the same one).")
+  private boolean acrossAnnotators;
+
+  @Option(
       names = "--layout",
       paramLabel = "NAME",
       defaultValue = "comparison",
@@ -202,6 +208,10 @@ final class FeedbackOptions {
           "Id of the judgement (default: column feedback_id, else a hash of the whole row and its source, so that equal rows count once).")
   void setId(String sql) {
     expressions.put(LogPart.ID, sql);
+  }
+
+  boolean acrossAnnotators() {
+    return acrossAnnotators;
   }
 
   /**

@@ -3,6 +3,7 @@ package io.github.sparkrlhf.jobs;
 import io.github.sparkrlhf.feedback.Curation;
 import io.github.sparkrlhf.feedback.Feedback;
 import io.github.sparkrlhf.feedback.Feedback.ReasonCount;
+import io.github.sparkrlhf.feedback.ReliabilityMethod;
 import io.github.sparkrlhf.feedback.Splits;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.Phases;
@@ -72,6 +73,14 @@ final class PairsJob extends JobCommand {
   private double nearDuplicates;
 
   @Option(
+      names = "--reliability",
+      paramLabel = "METHOD",
+      defaultValue = "dawid-skene",
+      description =
+          "What the votes on a pair come to: dawid-skene (votes count by what is known of who gave them), crowd-bt (a response has one score in all its pairs) or votes (each counts the same) (default: ${DEFAULT-VALUE}).")
+  private ReliabilityMethod reliability;
+
+  @Option(
       names = "--base",
       paramLabel = "ID",
       description =
@@ -95,7 +104,8 @@ final class PairsJob extends JobCommand {
   protected void validate(Given given) {
     Given.requireShare("max-quarantine-share", maxQuarantineShare);
     Given.requireShare("near-duplicates", nearDuplicates);
-    feedbackOptions.validate();
+    // An option that does not fit the layout is an error before anything is opened.
+    feedbackOptions.format();
   }
 
   @Override
@@ -123,7 +133,7 @@ final class PairsJob extends JobCommand {
     Splits splits = Splits.parse(splitShares, seed);
     Phases phases = phases(context);
     phases.run("quarantine", () -> run.write(Table.QUARANTINE, feedback.quarantine()));
-    new Curation(splits, nearDuplicates).write(feedback.material(), run, phases);
+    new Curation(splits, nearDuplicates, reliability).write(feedback.material(), run, phases);
     PairsSummary summary = PairsSummary.of(run, feedback.rows(), feedback.quarantineCounts());
     summary.print(context.out());
     return summary.toMap();

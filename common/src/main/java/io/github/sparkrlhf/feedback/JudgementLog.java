@@ -1,13 +1,13 @@
 package io.github.sparkrlhf.feedback;
 
-import static org.apache.spark.sql.functions.array_join;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.to_json;
-import static org.apache.spark.sql.functions.transform;
 import static org.apache.spark.sql.functions.trim;
 import static org.apache.spark.sql.functions.when;
+import static org.apache.spark.sql.functions.xxhash64;
 
+import java.util.List;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
@@ -27,8 +27,8 @@ import org.apache.spark.sql.Row;
  *   <li>{@code candidates} of the other kinds, ARRAY&lt;STRUCT&lt;response, rating&gt;&gt;: one of
  *       a rating or a binary judgement, K of a ranking; a higher rating is better
  *   <li>{@code annotator_id, started_at, created_at, group_key}
- *   <li>{@code content}: a hash of all that the row says; rows of one id with another content
- *       contradict each other
+ *   <li>{@code content}, BIGINT: a hash of all that the row says; rows of one id with another
+ *       content contradict each other
  *   <li>{@code raw}: the row of the log as a struct, see {@link #json}
  * </ul>
  */
@@ -107,22 +107,17 @@ public final class JudgementLog {
   }
 
   private static Column content(Judgement judgement) {
-    Column said =
+    List<String> said =
         judgement.isComparison()
-            ? RowHash.text(
-                col("response_a"), col("response_b"), col("choice"), col("margin").cast("string"))
-            : array_join(
-                transform(
-                    col("candidates"),
-                    c -> RowHash.text(c.getField("response"), c.getField("rating").cast("string"))),
-                "");
-    return RowHash.of(
-        col("prompt"),
-        said,
-        col("annotator_id"),
-        col("started_at").cast("string"),
-        col("created_at").cast("string"),
-        col("group_key"));
+            ? List.of("response_a", "response_b", "choice", "margin")
+            : List.of("candidates");
+    List<String> context =
+        List.of("prompt", "annotator_id", "started_at", "created_at", "group_key");
+    // The hash passes over nulls, so where they are is part of what is hashed.
+    return xxhash64(
+        Stream.concat(said.stream(), context.stream())
+            .flatMap(name -> Stream.of(col(name), col(name).isNull()))
+            .toArray(Column[]::new));
   }
 
   private static Column orElse(Column text, Column otherwise) {

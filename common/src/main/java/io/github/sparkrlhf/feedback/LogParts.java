@@ -21,7 +21,6 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.sql.types.DecimalType;
 import org.apache.spark.sql.types.NumericType;
 import scala.collection.JavaConverters;
 
@@ -186,7 +185,7 @@ final class LogParts {
   }
 
   private static boolean isNumber(DataType type) {
-    return type instanceof NumericType || type instanceof DecimalType || type == DataTypes.NullType;
+    return type instanceof NumericType || DataTypes.NullType.equals(type);
   }
 
   private static boolean isPlain(DataType type) {

@@ -119,15 +119,15 @@ public final class RatingPairs {
                 + " created_at TIMESTAMP, group_key STRING, source STRING");
 
     Judged(Row row) {
-      this(row, NormalizedText.identity(row.<String>getAs("response")));
+      this(row, NormalizedText.identity(row.getString(SCHEMA.fieldIndex("response"))));
     }
 
-    <T> T get(String column) {
-      return row.getAs(column);
+    Object get(String column) {
+      return row.get(SCHEMA.fieldIndex(column));
     }
 
     String text(String column) {
-      return row.getAs(column);
+      return (String) get(column);
     }
 
     boolean isComparableTo(Judged other) {
@@ -136,8 +136,8 @@ public final class RatingPairs {
     }
 
     boolean isBefore(Judged other) {
-      Timestamp mine = get("created_at");
-      Timestamp theirs = other.get("created_at");
+      Timestamp mine = (Timestamp) get("created_at");
+      Timestamp theirs = (Timestamp) other.get("created_at");
       return theirs != null && (mine == null || mine.before(theirs));
     }
 

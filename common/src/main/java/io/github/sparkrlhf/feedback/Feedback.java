@@ -136,7 +136,7 @@ public final class Feedback implements AutoCloseable {
   /** Collects logs, then checks all their rows together. */
   public static final class Builder {
     private final LogFormat format;
-    private final boolean acrossAnnotators;
+    private final Pairing pairing;
     private final List<Dataset<Row>> logs = new ArrayList<>();
     private Optional<Base> base = Optional.empty();
 
@@ -144,11 +144,11 @@ public final class Feedback implements AutoCloseable {
      * A collection without logs.
      *
      * @param format how each log is to be read
-     * @param acrossAnnotators whether ratings by different people are compared with each other
+     * @param pairing which judgements of single responses are compared with each other
      */
-    public Builder(LogFormat format, boolean acrossAnnotators) {
+    public Builder(LogFormat format, Pairing pairing) {
       this.format = format;
-      this.acrossAnnotators = acrossAnnotators;
+      this.pairing = pairing;
     }
 
     /** Adds a log; {@code source} is the name that its rows carry. */
@@ -302,7 +302,7 @@ public final class Feedback implements AutoCloseable {
         rows.where(isUsable().and(col("response_a").isNull()))
             .withColumnRenamed("given_group", "group_key");
     return PairIdentity.added(
-        RatingPairs.comparisons(others, builder.acrossAnnotators, builder.format.scale())
+        RatingPairs.comparisons(others, builder.pairing, builder.format.scale())
             .withColumnRenamed("group_key", "given_group"));
   }
 

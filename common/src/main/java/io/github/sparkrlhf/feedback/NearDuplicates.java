@@ -6,6 +6,7 @@ import static org.apache.spark.sql.functions.explode;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.udf;
 
+import io.github.sparkrlhf.spark.Cached;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.broadcast.Broadcast;
@@ -17,7 +18,6 @@ import org.apache.spark.sql.api.java.UDF1;
 import org.apache.spark.sql.api.java.UDF2;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
-import org.apache.spark.storage.StorageLevel;
 import org.apache.spark.util.sketch.BloomFilter;
 
 /**
@@ -36,9 +36,9 @@ import org.apache.spark.util.sketch.BloomFilter;
 final class NearDuplicates implements AutoCloseable {
   private static final double FALSE_POSITIVES = 0.01;
 
-  private final Dataset<Row> pairs;
+  private final Cached pairs;
 
-  private NearDuplicates(Dataset<Row> pairs) {
+  private NearDuplicates(Cached pairs) {
     this.pairs = pairs;
   }
 
@@ -50,25 +50,21 @@ final class NearDuplicates implements AutoCloseable {
    * @param threshold the least similarity, in (0, 1]
    */
   static NearDuplicates of(Dataset<Row> texts, double threshold) {
-    Dataset<Row> candidates = candidates(texts).persist(StorageLevel.MEMORY_AND_DISK());
-    try {
-      Dataset<Row> pairs =
-          verified(candidates, texts, threshold).persist(StorageLevel.MEMORY_AND_DISK());
-      pairs.count();
+    try (Cached candidates = new Cached(candidates(texts))) {
+      Cached pairs = new Cached(verified(candidates.rows(), texts, threshold));
+      pairs.rows().count();
       return new NearDuplicates(pairs);
-    } finally {
-      candidates.unpersist();
     }
   }
 
   /** The columns key_a &lt; key_b and similarity, one row per two texts. */
   Dataset<Row> pairs() {
-    return pairs;
+    return pairs.rows();
   }
 
   @Override
   public void close() {
-    pairs.unpersist();
+    pairs.close();
   }
 
   /** Keys that share a band: key_a &lt; key_b, each pair once. */

@@ -11,6 +11,7 @@ import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
+import io.github.sparkrlhf.spark.Cached;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.util.Iterator;
@@ -23,7 +24,6 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.api.java.UDF1;
 import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.storage.StorageLevel;
 
 /**
  * Groups that a split cannot tear apart: the connected components of the groups of a log. Two
@@ -40,12 +40,14 @@ public final class PromptGroups implements AutoCloseable {
   /** One row per distinct (prompt, group_key), with the hashes {@code text} and {@code grp}. */
   private final Dataset<Row> prompts;
 
+  private final Cached cached;
+
   private final Optional<NearDuplicates> near;
   private final Broadcast<LinkedComponents> components;
 
-  private PromptGroups(
-      Dataset<Row> prompts, Optional<NearDuplicates> near, LinkedComponents components) {
-    this.prompts = prompts;
+  private PromptGroups(Cached cached, Optional<NearDuplicates> near, LinkedComponents components) {
+    this.cached = cached;
+    this.prompts = cached.rows();
     this.near = near;
     this.components =
         JavaSparkContext.fromSparkContext(prompts.sparkSession().sparkContext())
@@ -68,7 +70,8 @@ public final class PromptGroups implements AutoCloseable {
               + ": give a number between 0 and 1, where 0 looks for none");
     }
     SparkContext context = rows.sparkSession().sparkContext();
-    Dataset<Row> prompts = prompts(rows).persist(StorageLevel.MEMORY_AND_DISK());
+    Cached cached = new Cached(prompts(rows));
+    Dataset<Row> prompts = cached.rows();
     Optional<NearDuplicates> near =
         threshold == 0
             ? Optional.empty()
@@ -83,7 +86,7 @@ public final class PromptGroups implements AutoCloseable {
     LinkedComponents components =
         JobDescriptions.described(
             context, "Linking groups that share a prompt", () -> components(prompts, near));
-    return new PromptGroups(prompts, near, components);
+    return new PromptGroups(cached, near, components);
   }
 
   /** The groups that are not named as their component: the columns group_key and component. */
@@ -133,7 +136,7 @@ public final class PromptGroups implements AutoCloseable {
   @Override
   public void close() {
     near.ifPresent(NearDuplicates::close);
-    prompts.unpersist();
+    cached.close();
   }
 
   private static Dataset<Row> prompts(Dataset<Row> rows) {

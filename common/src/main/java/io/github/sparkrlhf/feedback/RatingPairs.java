@@ -61,19 +61,20 @@ public final class RatingPairs {
    * two; of two judgements, the later one gives the times.
    *
    * @param usable rows without a reason; an id stands there once
-   * @param acrossAnnotators whether judgements of different annotators, in any log, are compared;
-   *     the comparison then has no annotator
+   * @param pairing which judgements are compared; a comparison of those of two annotators, who may
+   *     be of any logs, has no annotator
    * @param scale of the ratings
    * @return feedback_id, original_id, kind, prompt, messages, response_a, response_b, choice,
    *     margin, annotator_id, started_at, created_at, group_key, source. An action on it fails with
    *     data quality if an annotator judged more than {@link #MAX_JUDGEMENTS} responses to one
    *     prompt
    */
-  public static Dataset<Row> comparisons(
-      Dataset<Row> usable, boolean acrossAnnotators, Scale scale) {
-    Dataset<Row> single = usable.where(col("kind").isin(Judgement.RATING, Judgement.BINARY));
+  public static Dataset<Row> comparisons(Dataset<Row> usable, Pairing pairing, Scale scale) {
+    Dataset<Row> single =
+        usable.where(
+            col("kind").isin(Judgement.RATING, Judgement.BINARY).and(lit(pairing != Pairing.NONE)));
     Dataset<Row> rankings = usable.where(col("kind").equalTo(Judgement.RANKING));
-    return ordered(ofRankings(rankings).unionByName(ofSingle(single, acrossAnnotators)), scale);
+    return ordered(ofRankings(rankings).unionByName(ofSingle(single, pairing)), scale);
   }
 
   private static Dataset<Row> ofRankings(Dataset<Row> rankings) {
@@ -91,9 +92,9 @@ public final class RatingPairs {
         .select(columns(TWO));
   }
 
-  private static Dataset<Row> ofSingle(Dataset<Row> judgements, boolean acrossAnnotators) {
+  private static Dataset<Row> ofSingle(Dataset<Row> judgements, Pairing pairing) {
     Column who =
-        acrossAnnotators
+        pairing == Pairing.PROMPT
             ? lit("")
             : RowHash.text(col("source"), coalesce(concat(lit("="), col("annotator_id")), lit("")));
     Column key = RowHash.of(NormalizedText.identity(col("prompt")), who, col("kind"));

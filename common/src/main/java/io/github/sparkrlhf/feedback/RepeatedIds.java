@@ -9,12 +9,12 @@ import static org.apache.spark.sql.functions.row_number;
 import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
+import io.github.sparkrlhf.spark.Cached;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.expressions.Window;
 import org.apache.spark.sql.expressions.WindowSpec;
-import org.apache.spark.storage.StorageLevel;
 
 /**
  * Judgements whose id stands in the input more often than once: of copies one is kept, of
@@ -24,8 +24,8 @@ import org.apache.spark.storage.StorageLevel;
 final class RepeatedIds implements AutoCloseable {
   private static final String HASH = "id_hash";
 
-  private final Dataset<Row> repeated;
-  private final Dataset<Row> suspects;
+  private final Cached repeated;
+  private final Cached suspects;
   private final Dataset<Row> rows;
 
   /**
@@ -35,18 +35,17 @@ final class RepeatedIds implements AutoCloseable {
   RepeatedIds(Dataset<Row> read, Column json) {
     Dataset<Row> hashed = read.withColumn(HASH, xxhash64(col("feedback_id")));
     this.repeated =
-        hashed
-            .groupBy(HASH)
-            .agg(count(lit(1)).as("rows"))
-            .where(col("rows").gt(1))
-            .select(HASH)
-            .persist(StorageLevel.MEMORY_AND_DISK());
-    this.suspects =
-        judged(onRepeated(hashed, "left_semi"), json).persist(StorageLevel.MEMORY_AND_DISK());
+        new Cached(
+            hashed
+                .groupBy(HASH)
+                .agg(count(lit(1)).as("rows"))
+                .where(col("rows").gt(1))
+                .select(HASH));
+    this.suspects = new Cached(judged(onRepeated(hashed, "left_semi"), json));
     this.rows =
-        repeated.isEmpty()
+        repeated.rows().isEmpty()
             ? read
-            : onRepeated(hashed, "left_anti").unionByName(suspects).drop(HASH);
+            : onRepeated(hashed, "left_anti").unionByName(suspects.rows()).drop(HASH);
   }
 
   /** All rows, those that must not count with their reason. */
@@ -56,12 +55,12 @@ final class RepeatedIds implements AutoCloseable {
 
   @Override
   public void close() {
-    repeated.unpersist();
-    suspects.unpersist();
+    repeated.close();
+    suspects.close();
   }
 
   private Dataset<Row> onRepeated(Dataset<Row> hashed, String kind) {
-    return hashed.join(repeated, hashed.col(HASH).equalTo(repeated.col(HASH)), kind);
+    return hashed.join(repeated.rows(), new String[] {HASH}, kind);
   }
 
   private static Dataset<Row> judged(Dataset<Row> rows, Column json) {

@@ -90,6 +90,9 @@ public final class Sessions {
     defaults.put("spark.executorEnv.MALLOC_TOP_PAD_", "268435456");
     // Every task of a round returns a gradient as long as the model's weights.
     defaults.put("spark.driver.maxResultSize", "0");
+    // Spark keeps the plans of past queries for its UI, up to gigabytes of text.
+    defaults.put("spark.sql.maxPlanStringLength", "100000");
+    defaults.put("spark.sql.ui.retainedExecutions", "100");
     if (master.startsWith("local")) {
       defaults.put("spark.ui.enabled", "false");
       defaults.put("spark.ui.showConsoleProgress", "false");

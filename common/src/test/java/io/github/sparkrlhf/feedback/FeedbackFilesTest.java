@@ -109,7 +109,7 @@ class FeedbackFilesTest {
   }
 
   private static long pairs(Dataset<Row> rows, Scale scale) {
-    return RatingPairs.comparisons(rows.where("reason IS NULL"), false, scale).count();
+    return RatingPairs.comparisons(rows.where("reason IS NULL"), Pairing.ANNOTATOR, scale).count();
   }
 
   /** Rows by reason. */

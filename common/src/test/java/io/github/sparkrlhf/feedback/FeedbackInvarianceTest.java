@@ -78,7 +78,9 @@ class FeedbackInvarianceTest {
     Dataset<Row> given = withIds ? log : log.drop("feedback_id");
     List<String> rows = new ArrayList<>();
     try (Feedback feedback =
-        new Feedback.Builder(LogFormat.of(Layout.COMPARISON), false).add(given, "log").check()) {
+        new Feedback.Builder(LogFormat.of(Layout.COMPARISON), Pairing.ANNOTATOR)
+            .add(given, "log")
+            .check()) {
       add(rows, "comparison", feedback.comparisons());
       add(rows, "quarantine", feedback.quarantine());
       assertThat(rows).hasSize((int) log.count());

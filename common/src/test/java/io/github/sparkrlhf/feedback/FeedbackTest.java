@@ -133,7 +133,7 @@ class FeedbackTest {
   void severalLogsAreCheckedTogether() {
     Dataset<Row> log = full("'p', 'x', 'y', 'a', 1, NULL, 'g', '1'");
     feedback =
-        new Feedback.Builder(LogFormat.of(Layout.COMPARISON), false)
+        new Feedback.Builder(LogFormat.of(Layout.COMPARISON), Pairing.ANNOTATOR)
             .add(log, "first")
             .add(log, "second")
             .check();
@@ -142,7 +142,10 @@ class FeedbackTest {
   }
 
   private void check(Dataset<Row> log) {
-    feedback = new Feedback.Builder(LogFormat.of(Layout.COMPARISON), false).add(log, "log").check();
+    feedback =
+        new Feedback.Builder(LogFormat.of(Layout.COMPARISON), Pairing.ANNOTATOR)
+            .add(log, "log")
+            .check();
   }
 
   /** A log with all canonical columns. */

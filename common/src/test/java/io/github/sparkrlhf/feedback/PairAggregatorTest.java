@@ -69,7 +69,9 @@ class PairAggregatorTest {
   /** The pairs of a log of which nobody knows who voted. */
   private static List<Row> pairs(Dataset<Row> log) {
     try (Feedback feedback =
-            new Feedback.Builder(LogFormat.of(Layout.COMPARISON), false).add(log, "log").check();
+            new Feedback.Builder(LogFormat.of(Layout.COMPARISON), Pairing.ANNOTATOR)
+                .add(log, "log")
+                .check();
         Reliability shares = Reliability.of(feedback.votes())) {
       Dataset<Row> votes = feedback.votes().withColumn("weight", lit(null).cast("double"));
       Dataset<Row> comparisons =

@@ -26,7 +26,7 @@ class RatingPairsTest {
             "('6', 'p', 'y', 1, 'bob')",
             "('7', 'p', 'y', 1, NULL)",
             "('8', 'p', 'z', 2, NULL)");
-    assertThat(pairs(RatingPairs.comparisons(rows, false, SCALE)))
+    assertThat(pairs(RatingPairs.comparisons(rows, Pairing.ANNOTATOR, SCALE)))
         .containsExactlyInAnyOrder(
             "1+2|x>y|0.5|ann",
             "1+3|x>z|0.5|ann",
@@ -41,7 +41,7 @@ class RatingPairsTest {
     Dataset<Row> rows =
         ratings(
             "('1', 'p', 'x', 5, 'ann')", "('2', 'p', 'y', 3, 'bob')", "('3', 'p', 'z', 4, 'ann')");
-    assertThat(pairs(RatingPairs.comparisons(rows, true, SCALE)))
+    assertThat(pairs(RatingPairs.comparisons(rows, Pairing.PROMPT, SCALE)))
         .containsExactlyInAnyOrder("1+2|x>y|0.5|null", "1+3|x>z|0.25|ann", "2+3|z>y|0.25|null");
   }
 
@@ -53,7 +53,7 @@ class RatingPairsTest {
                 "SELECT id AS feedback_id, 'p' AS prompt, id AS response, label FROM VALUES"
                     + " ('1', true), ('2', false), ('3', true), ('4', false) AS log(id, label)");
     Dataset<Row> rows = JudgementLog.read(log, LogFormat.of(Layout.BINARY), "log");
-    assertThat(pairs(RatingPairs.comparisons(rows, false, Scale.UNIT)))
+    assertThat(pairs(RatingPairs.comparisons(rows, Pairing.ANNOTATOR, Scale.UNIT)))
         .containsExactlyInAnyOrder(
             "1+2|1>2|1.0|null", "1+4|1>4|1.0|null", "2+3|3>2|1.0|null", "3+4|3>4|1.0|null");
   }
@@ -66,7 +66,7 @@ class RatingPairsTest {
                 "SELECT 'r' AS feedback_id, 'p' AS prompt, 'ann' AS annotator_id,"
                     + " array('w', 'x', 'y', 'w') AS responses, array(1, 2.5, 2.5, 4) AS ranks");
     Dataset<Row> rows = JudgementLog.read(log, LogFormat.of(Layout.RANKING), "log");
-    assertThat(pairs(RatingPairs.comparisons(rows, false, Scale.UNIT)))
+    assertThat(pairs(RatingPairs.comparisons(rows, Pairing.ANNOTATOR, Scale.UNIT)))
         .containsExactlyInAnyOrder(
             "r#1-2|w>x|0.5|ann",
             "r#1-3|w>y|0.5|ann",
@@ -102,7 +102,7 @@ class RatingPairsTest {
             .range(101)
             .selectExpr("'Why?' AS prompt", "string(id) AS response", "1 AS rating");
     Dataset<Row> rows = JudgementLog.read(log, LogFormat.of(Layout.RATING, SCALE), "log");
-    assertThatThrownBy(() -> RatingPairs.comparisons(rows, false, SCALE).count())
+    assertThatThrownBy(() -> RatingPairs.comparisons(rows, Pairing.ANNOTATOR, SCALE).count())
         .satisfies(
             thrown -> {
               JobFailure failure = Failures.known(thrown).orElseThrow();
@@ -125,7 +125,7 @@ class RatingPairsTest {
   }
 
   private static List<String> all(Dataset<Row> rows) {
-    return RatingPairs.comparisons(rows, false, SCALE).collectAsList().stream()
+    return RatingPairs.comparisons(rows, Pairing.ANNOTATOR, SCALE).collectAsList().stream()
         .map(Row::toString)
         .sorted()
         .toList();

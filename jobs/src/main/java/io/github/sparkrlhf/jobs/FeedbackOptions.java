@@ -3,6 +3,7 @@ package io.github.sparkrlhf.jobs;
 import io.github.sparkrlhf.feedback.Layout;
 import io.github.sparkrlhf.feedback.LogFormat;
 import io.github.sparkrlhf.feedback.LogPart;
+import io.github.sparkrlhf.feedback.Pairing;
 import io.github.sparkrlhf.feedback.PromptTemplate;
 import io.github.sparkrlhf.feedback.Scale;
 import java.util.EnumMap;
@@ -14,10 +15,12 @@ final class FeedbackOptions {
   private final Map<LogPart, String> expressions = new EnumMap<>(LogPart.class);
 
   @Option(
-      names = "--across-annotators",
+      names = "--pairing",
+      paramLabel = "PAIRING",
+      defaultValue = "annotator",
       description =
-          "Compare ratings of a prompt's responses by different annotators, too (default: only those of the same one).")
-  private boolean acrossAnnotators;
+          "Which judgements of single responses to a prompt are compared with each other: annotator (those of the same one), prompt (all) or none (default: ${DEFAULT-VALUE}).")
+  private Pairing pairing;
 
   @Option(
       names = "--layout",
@@ -210,8 +213,8 @@ final class FeedbackOptions {
     expressions.put(LogPart.ID, sql);
   }
 
-  boolean acrossAnnotators() {
-    return acrossAnnotators;
+  Pairing pairing() {
+    return pairing;
   }
 
   /**

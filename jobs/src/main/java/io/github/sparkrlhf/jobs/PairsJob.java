@@ -182,7 +182,7 @@ final class PairsJob extends JobCommand {
   }
 
   Feedback.Builder builder() {
-    return new Feedback.Builder(feedbackOptions.format(), feedbackOptions.acrossAnnotators());
+    return new Feedback.Builder(feedbackOptions.format(), feedbackOptions.pairing());
   }
 
   private void requireQuality(long rows, List<ReasonCount> reasons) {

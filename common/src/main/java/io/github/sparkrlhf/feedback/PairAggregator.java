@@ -45,7 +45,7 @@ import org.apache.spark.util.sketch.BloomFilter;
  * which makes the margin 2·vote_share − 1. {@code weight} is the probability that at least one vote
  * was informed, 1 − Π(1 − w) over the votes' weights.
  */
-final class PairAggregator {
+public final class PairAggregator {
   /** 2^30 steps to 1: whole numbers add up to the same sum in any order. */
   private static final long STEPS = 1L << 30;
 
@@ -55,6 +55,17 @@ final class PairAggregator {
   private static final double FALSE_POSITIVES = 0.01;
 
   private PairAggregator() {}
+
+  /**
+   * Whether people prefer one response of a pair, which is what a reward model is held against.
+   *
+   * @param pairs with decided, or else with probability: ½ means that they do not
+   */
+  public static Column isDecided(Dataset<Row> pairs) {
+    return List.of(pairs.columns()).contains("decided")
+        ? col("decided")
+        : col("probability").notEqual(0.5);
+  }
 
   /**
    * The shares of the votes on a pair as its probabilities: all votes count the same.

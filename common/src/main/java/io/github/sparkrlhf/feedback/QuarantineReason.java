@@ -54,9 +54,7 @@ public enum QuarantineReason {
   /** The same vote stands in the input more often than once; one copy is kept. */
   DUPLICATE_FEEDBACK_ID,
   /** Different votes carry the same id; which is right cannot be known, so none is kept. */
-  CONFLICTING_FEEDBACK_ID,
-  /** Votes on the same pair lie in different groups: the pair would lie in two splits. */
-  CONFLICTING_GROUP;
+  CONFLICTING_FEEDBACK_ID;
 
   /** The code in the column {@code reason}. */
   public String code() {

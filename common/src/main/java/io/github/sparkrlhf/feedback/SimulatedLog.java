@@ -143,7 +143,7 @@ public final class SimulatedLog {
    * The accuracy that the gold reward itself reaches on pairs: what no reward model can beat but by
    * luck, because people's votes are noisy.
    *
-   * @param pairs prompt, chosen, rejected and probability; those with probability ½ do not count
+   * @param pairs prompt, chosen, rejected and decided; others do not count
    * @return NaN if no pair is decided
    */
   public static double ceiling(Dataset<Row> pairs) {
@@ -153,7 +153,7 @@ public final class SimulatedLog {
     // Twice the agreement is a whole number, so that the mean does not depend on the order; and
     // sums of tenths may differ in their last bit where the golds are equal.
     Column agreement = when(ahead.gt(1e-9), 1.0).when(ahead.lt(-1e-9), 0.0).otherwise(0.5);
-    Row mean = pairs.where("probability <> 0.5").agg(avg(agreement)).first();
+    Row mean = pairs.where(PairAggregator.isDecided(pairs)).agg(avg(agreement)).first();
     return mean.isNullAt(0) ? Double.NaN : mean.getDouble(0);
   }
 

@@ -15,6 +15,7 @@ import static org.apache.spark.sql.functions.struct;
 import static org.apache.spark.sql.functions.sum;
 import static org.apache.spark.sql.functions.when;
 
+import io.github.sparkrlhf.feedback.PairAggregator;
 import io.github.sparkrlhf.feedback.WilsonInterval;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
@@ -41,6 +42,8 @@ import org.apache.spark.sql.types.DataTypes;
  * </ul>
  */
 public final class RewardEvaluation {
+  private static final String DECIDED = "decided";
+
   /** The share of decided pairs that the model orders as people do. */
   public static final String ACCURACY = "accuracy";
 
@@ -98,7 +101,7 @@ public final class RewardEvaluation {
   private static Dataset<Row> sums(RewardModel model, Dataset<Row> pairs) {
     Column margin = col("chosen_score").minus(col("rejected_score"));
     Column lengths = length(col("chosen")).minus(length(col("rejected")));
-    Column decided = col("decided");
+    Column decided = col(DECIDED);
     // ln(1 + exp(-|m|)) does not overflow.
     Column tail = log1p(exp(abs(margin).multiply(-1)));
     Column softplus = greatest(margin, lit(0.0)).plus(tail);
@@ -143,7 +146,8 @@ public final class RewardEvaluation {
                 max(when(col("is_chosen"), score)).as("chosen_score"),
                 max(when(col("is_chosen").equalTo(false), score)).as("rejected_score"));
     return pairs
-        .select("pair_id", "split", "chosen", "rejected", "probability", "decided")
+        .withColumn(DECIDED, PairAggregator.isDecided(pairs))
+        .select("pair_id", "split", "chosen", "rejected", "probability", DECIDED)
         .join(scores, "pair_id");
   }
 }

@@ -6,17 +6,19 @@ import static org.apache.spark.sql.functions.lit;
 import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
-import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.iceberg.spark.Spark3Util;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.catalyst.analysis.NoSuchTableException;
+import org.apache.spark.sql.catalyst.parser.ParseException;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
@@ -134,15 +136,14 @@ public final class Tables {
    * sees any of its rows; {@link #reopened} names it if that never happens.
    */
   public Run reopen(String runId) {
-    Row run =
-        spark
-            .table(fullName(Table.RUNS))
-            .where(col(Table.RUN_ID).equalTo(runId))
-            .select("job", "configuration")
-            .first();
-    spark.sql(
-        "UPDATE %s SET status = '%s' WHERE run_id = '%s'"
-            .formatted(fullName(Table.RUNS), REOPENED, escaped(runId)));
+    Column isRun = col(Table.RUN_ID).equalTo(runId);
+    Dataset<Row> runs = spark.table(fullName(Table.RUNS)).where(isRun);
+    Row run = runs.select("job", "configuration").first();
+    try {
+      runs.withColumn("status", lit(REOPENED)).writeTo(fullName(Table.RUNS)).overwrite(isRun);
+    } catch (NoSuchTableException e) {
+      throw new IllegalStateException("Table runs was dropped meanwhile", e);
+    }
     return new Run(this, run.getString(0), runId, run.getString(1), false);
   }
 
@@ -177,13 +178,22 @@ public final class Tables {
    * read again until then. Readers that are at work on a past snapshot fail.
    */
   public void forgetHistory() {
-    String now = Instant.now().toString();
     for (Table table : Table.values()) {
       if (exists(table)) {
-        spark.sql(
-            "CALL %s.system.expire_snapshots(table => '%s.%s', older_than => TIMESTAMP '%s', retain_last => 1)"
-                .formatted(quoted(catalog), escaped(database), table.tableName(), now));
+        iceberg(table)
+            .expireSnapshots()
+            .expireOlderThan(System.currentTimeMillis())
+            .retainLast(1)
+            .commit();
       }
+    }
+  }
+
+  private org.apache.iceberg.Table iceberg(Table table) {
+    try {
+      return Spark3Util.loadIcebergTable(spark, fullName(table));
+    } catch (NoSuchTableException | ParseException e) {
+      throw new IllegalStateException("Table " + table.tableName() + " was dropped meanwhile", e);
     }
   }
 

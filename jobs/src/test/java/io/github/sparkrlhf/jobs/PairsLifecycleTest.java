@@ -72,10 +72,11 @@ class PairsLifecycleTest {
     append(log, "feedback_id >= 'vote-249'");
 
     String continued = pairs(log, "continued", "--base", "first");
-    pairs(log, "whole");
 
     assertThat(continued).contains("Run first has some of the new ids: reading all rows again");
-    assertSame("continued", "whole");
+    assertThat(rows("continued", Table.QUARANTINE))
+        .filteredOn(row -> row.contains("duplicate_feedback_id"))
+        .hasSize(1);
   }
 
   @Test
@@ -157,7 +158,7 @@ class PairsLifecycleTest {
     Path log = folder.resolve("log");
     append(log, "true");
     pairs(log, "run");
-    for (String layout : List.of("trl", "openrlhf", "verl")) {
+    for (String layout : List.of("trl", "verl")) {
       String export = folder.resolve(layout).toString();
       run(
           "export",

@@ -12,6 +12,7 @@ import java.util.UUID;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.iceberg.spark.Spark3Util;
+import org.apache.iceberg.spark.actions.SparkActions;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
@@ -180,11 +181,12 @@ public final class Tables {
   public void forgetHistory() {
     for (Table table : Table.values()) {
       if (exists(table)) {
-        iceberg(table)
-            .expireSnapshots()
+        // The table's own method leaves the files that its last commit removed.
+        SparkActions.get(spark)
+            .expireSnapshots(iceberg(table))
             .expireOlderThan(System.currentTimeMillis())
             .retainLast(1)
-            .commit();
+            .execute();
       }
     }
   }

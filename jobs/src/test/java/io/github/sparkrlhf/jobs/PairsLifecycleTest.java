@@ -69,7 +69,7 @@ class PairsLifecycleTest {
     Path log = folder.resolve("log");
     append(log, "feedback_id < 'vote-250'");
     pairs(log, "first");
-    append(log, "feedback_id >= 'vote-249'");
+    append(log, "feedback_id >= 'vote-248'");
 
     String continued = pairs(log, "continued", "--base", "first");
 

@@ -49,6 +49,8 @@ public final class Feedback implements AutoCloseable {
 
   private static final String RANKING = Judgement.RANKING;
 
+  private static final String DIRECT = "is_direct";
+
   /** What a comparison consists of but its texts. */
   private static final List<String> VOTE =
       List.of(
@@ -97,7 +99,8 @@ public final class Feedback implements AutoCloseable {
     int partitions =
         Integer.parseInt(rows.sparkSession().conf().get("spark.sql.shuffle.partitions"));
     this.slim =
-        rows.select(columns(VOTE, col("prompt"), col("reason"), col("detail"), col("row")))
+        rows.select(
+                columns(VOTE, col("prompt"), col(DIRECT), col("reason"), col("detail"), col("row")))
             .repartition(partitions, col("pair_id"))
             .persist(StorageLevel.MEMORY_AND_DISK());
     this.shares = shares(slim);
@@ -129,8 +132,10 @@ public final class Feedback implements AutoCloseable {
 
   private static Dataset<Row> identified(Dataset<Row> rows) {
     // Rows that are on no pair are spread by their own id.
-    Column pair = when(isComparison(), col("pair_id")).otherwise(col("feedback_id"));
-    return PairIdentity.added(rows).withColumn("pair_id", pair);
+    Column pair = when(isDirect(), col("pair_id")).otherwise(col("feedback_id"));
+    return PairIdentity.added(rows)
+        .withColumn(DIRECT, isUsable().and(col("response_a").isNotNull()))
+        .withColumn("pair_id", pair);
   }
 
   /** Collects logs, then checks all their rows together. */
@@ -260,14 +265,14 @@ public final class Feedback implements AutoCloseable {
   /** The comparisons without their responses, from the cache. */
   public Dataset<Row> votes() {
     Column[] columns = columns(VOTE, col("prompt"));
-    Dataset<Row> direct = slim.where(isComparison()).select(columns);
+    Dataset<Row> direct = slim.where(isDirect()).select(columns);
     return derived.map(more -> direct.unionByName(more.select(columns))).orElse(direct);
   }
 
   /** The comparisons with their texts; {@code given_group} is what the log says. */
   public Dataset<Row> comparisons() {
     Column[] columns = columns(VOTE, TEXTS.stream().map(functions::col).toArray(Column[]::new));
-    Dataset<Row> direct = rows.where(isComparison()).select(columns);
+    Dataset<Row> direct = rows.where(isDirect()).select(columns);
     return derived.map(more -> direct.unionByName(more.select(columns))).orElse(direct);
   }
 
@@ -299,7 +304,7 @@ public final class Feedback implements AutoCloseable {
 
   private Dataset<Row> derived(Builder builder) {
     Dataset<Row> others =
-        rows.where(isUsable().and(col("response_a").isNull()))
+        rows.where(isUsable().and(isDirect().equalTo(false)))
             .withColumnRenamed("given_group", "group_key");
     return PairIdentity.added(
         RatingPairs.comparisons(others, builder.pairing, builder.format.scale())
@@ -316,8 +321,9 @@ public final class Feedback implements AutoCloseable {
     return col("reason").isNull();
   }
 
-  private static Column isComparison() {
-    return isUsable().and(col("response_a").isNotNull());
+  /** Whether the row is a usable comparison as it stands in its log. */
+  private static Column isDirect() {
+    return col(DIRECT);
   }
 
   private static Column[] columns(List<String> names, Column... more) {

@@ -278,7 +278,10 @@ public final class Feedback implements AutoCloseable {
 
   /** Judgements of single responses, one row per rating, acceptance or rejection. */
   public Dataset<Row> ratings() {
-    return rows.where(isUsable().and(col("kind").isin(Judgement.RATING, Judgement.BINARY)))
+    List<String> kinds = List.of(Judgement.RATING, Judgement.BINARY);
+    // Where there is none, the logs need not be read to find that out.
+    boolean any = shares.stream().anyMatch(share -> kinds.contains(share.kind()));
+    return rows.where(lit(any).and(isUsable()).and(col("kind").isin(kinds.toArray())))
         .withColumn("candidate", explode(col("candidates")))
         .withColumn("response", col("candidate.response"))
         .withColumn("rating", col("candidate.rating"));

@@ -117,8 +117,11 @@ final class ForgetJob extends JobCommand {
   /** True or false, never null, for each row of a table. */
   private Column forgotten(Table table) {
     String id = table == Table.COMPARISONS ? "original_id" : "feedback_id";
-    Column byAnnotator = col("annotator_id").isin(annotators.toArray());
-    Column byId = col(id).isin(feedbackIds.toArray());
-    return coalesce(byAnnotator, lit(false)).or(coalesce(byId, lit(false)));
+    return isAny("annotator_id", annotators).or(isAny(id, feedbackIds));
+  }
+
+  private static Column isAny(String column, List<String> values) {
+    // Iceberg's filters cannot hold an empty list.
+    return values.isEmpty() ? lit(false) : coalesce(col(column).isin(values.toArray()), lit(false));
   }
 }

@@ -113,7 +113,7 @@ public final class PairAggregator {
       sums.add(count(col("margin")).as("strengths"));
       sums.add(collect_list(col("margin").multiply(col("preference"))).as("signed"));
     }
-    if (sources.size() > 1) {
+    if (sources.size() != 1) {
       sums.add(array_join(array_sort(collect_set("source")), ",").as("source"));
     }
     Dataset<Row> counted =
@@ -151,7 +151,7 @@ public final class PairAggregator {
             // Adding zero turns a negative zero into zero.
             margin.plus(0.0).as("margin"),
             lit(1.0).minus(exp(col("ignorance").divide(STEPS))).as("weight"),
-            sources.size() > 1 ? col("source") : lit(sources.get(0)).as("source"),
+            sources.size() != 1 ? col("source") : lit(sources.get(0)).as("source"),
             col("representative"));
   }
 

@@ -19,6 +19,7 @@ import org.apache.hadoop.fs.LocatedFileStatus;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.RemoteIterator;
 import org.apache.spark.sql.Column;
+import org.apache.spark.sql.DataFrameReader;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
@@ -132,9 +133,11 @@ public final class Inputs {
     if (isOurs(pathOrTable) || isTable(spark, pathOrTable)) {
       return appended(spark, pathOrTable, earlier);
     }
+    List<FileStatus> roots;
     List<FileStatus> files;
     try {
-      files = below(spark, glob(spark, pathOrTable));
+      roots = glob(spark, pathOrTable);
+      files = below(spark, roots);
     } catch (IOException e) {
       throw unlistable(pathOrTable, e);
     }
@@ -150,7 +153,14 @@ public final class Inputs {
             .map(file -> file.getPath().toString())
             .sorted()
             .toArray(String[]::new);
-    return added.length == 0 ? Optional.empty() : Optional.of(spark.read().parquet(added));
+    if (added.length == 0) {
+      return Optional.empty();
+    }
+    // Folders such as day=1 below it are columns, as they are when the whole folder is read.
+    boolean folder = roots.size() == 1 && roots.get(0).isDirectory();
+    DataFrameReader reader =
+        folder ? spark.read().option("basePath", roots.get(0).getPath().toString()) : spark.read();
+    return Optional.of(reader.parquet(added));
   }
 
   private static Optional<Dataset<Row>> appended(SparkSession spark, String table, String earlier) {

@@ -134,6 +134,14 @@ final class ExportJob extends JobCommand {
     }
     // A table is one or the other: a prompt that is a plain text would lose that it is one.
     boolean conversational = wanted.where(col("messages").isNull()).isEmpty();
+    Dataset<Row> laidOut = laidOut(wanted, conversational);
+    // Read back, a strength that is missing would be an error, and an absent column is none.
+    boolean strengths =
+        rows != Rows.COMPARISONS || !wanted.where(col("margin").isNotNull()).isEmpty();
+    return strengths ? laidOut : laidOut.drop("margin");
+  }
+
+  private Dataset<Row> laidOut(Dataset<Row> wanted, boolean conversational) {
     return switch (rows) {
       case PAIRS -> layout.of(ExportLayout.ofPairs(wanted), conversational);
       case COMPARISONS -> layout.of(ExportLayout.ofComparisons(wanted), conversational);

@@ -106,7 +106,7 @@ final class ForgetJob extends JobCommand {
             kept(run, Table.COMPARISONS), kept(run, Table.RATINGS), kept(run, Table.QUARANTINE));
     context.out().printf(Locale.ROOT, "Run %s: %,d rows to forget%n", run.id(), forgotten);
     try (Feedback feedback = job.builder().continuing(kept).check()) {
-      run.complete(job.curate(context, run, feedback));
+      run.complete(job.curate(context, run, feedback, feedback.quarantineCounts()));
     }
   }
 

@@ -24,11 +24,11 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Turns logs of pairwise choices into comparisons, pairs and quarantine. */
+/** Turns logs of feedback into comparisons and pairs, and into what is known of both. */
 @Command(
     name = "pairs",
     description = {
-      "Turns logs of pairwise choices into the tables comparisons (one row per vote), pairs (one row per pair) and quarantine (rows that cannot be used, with the reason).",
+      "Turns logs of what people said about responses into the tables comparisons (one row per vote), pairs (one row per pair), ratings, annotators, agreement, bias_audit, splits, duplicates, feedback_metrics, and quarantine (rows that cannot be used, with the reason).",
       "Each EXPRESSION is Spark SQL over the columns of the input."
     })
 final class PairsJob extends JobCommand {
@@ -123,18 +123,20 @@ final class PairsJob extends JobCommand {
   protected Map<String, Object> execute(JobContext context) {
     Phases phases = phases(context);
     try (Feedback feedback = phases.run("read", () -> feedback(context))) {
-      requireQuality(feedback.rows(), feedback.quarantineCounts());
-      return curate(context, context.run(), feedback);
+      List<ReasonCount> reasons = feedback.quarantineCounts();
+      requireQuality(feedback.rows(), reasons);
+      return curate(context, context.run(), feedback, reasons);
     }
   }
 
   /** Writes all tables of a run; returns its summary. */
-  Map<String, Object> curate(JobContext context, Run run, Feedback feedback) {
+  Map<String, Object> curate(
+      JobContext context, Run run, Feedback feedback, List<ReasonCount> reasons) {
     Splits splits = Splits.parse(splitShares, seed);
     Phases phases = phases(context);
     phases.run("quarantine", () -> run.write(Table.QUARANTINE, feedback.quarantine()));
     new Curation(splits, nearDuplicates, reliability).write(feedback.material(), run, phases);
-    PairsSummary summary = PairsSummary.of(run, feedback.rows(), feedback.quarantineCounts());
+    PairsSummary summary = PairsSummary.of(run, feedback.rows(), reasons);
     summary.print(context.out());
     return summary.toMap();
   }

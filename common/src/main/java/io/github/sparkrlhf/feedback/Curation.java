@@ -45,7 +45,7 @@ public record Curation(Splits splits, double nearDuplicates, ReliabilityMethod m
     try (PromptGroups groups =
             phases.run("groups", () -> PromptGroups.of(prompts, nearDuplicates));
         Reliability estimate = phases.run("reliability", () -> Reliability.of(material.votes()))) {
-      Dataset<Row> weights = estimate.annotators().select("annotator_id", "weight");
+      Dataset<Row> weights = estimate.weights();
       phases.run(
           "comparisons",
           () ->
@@ -132,7 +132,7 @@ public record Curation(Splits splits, double nearDuplicates, ReliabilityMethod m
   private static long writePairs(
       Material material, Reliability estimate, Dataset<Row> posterior, Run run) {
     boolean strengths = !material.votes().where(col("margin").isNotNull()).isEmpty();
-    Dataset<Row> weights = estimate.annotators().select("annotator_id", "weight");
+    Dataset<Row> weights = estimate.weights();
     Dataset<Row> tallies =
         PairAggregator.tallies(
                 weighted(material.votes(), weights), posterior, material.sources(), strengths)

@@ -14,6 +14,7 @@ import static org.apache.spark.sql.functions.xxhash64;
 import io.github.sparkrlhf.spark.Cached;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.spark.SmallSide;
 import java.util.Iterator;
 import java.util.Optional;
 import org.apache.spark.SparkContext;
@@ -44,6 +45,8 @@ public final class PromptGroups implements AutoCloseable {
 
   private final Optional<NearDuplicates> near;
   private final Broadcast<LinkedComponents> components;
+  private final Cached renamed;
+  private final long renamedCount;
 
   private PromptGroups(Cached cached, Optional<NearDuplicates> near, LinkedComponents components) {
     this.cached = cached;
@@ -52,6 +55,8 @@ public final class PromptGroups implements AutoCloseable {
     this.components =
         JavaSparkContext.fromSparkContext(prompts.sparkSession().sparkContext())
             .broadcast(components);
+    this.renamed = new Cached(renamedGroups());
+    this.renamedCount = renamed.rows().count();
   }
 
   /**
@@ -91,6 +96,10 @@ public final class PromptGroups implements AutoCloseable {
 
   /** The groups that are not named as their component: the columns group_key and component. */
   public Dataset<Row> renamed() {
+    return SmallSide.of(renamed.rows(), renamedCount);
+  }
+
+  private Dataset<Row> renamedGroups() {
     return members()
         .join(names(), "component")
         .where(col("group_key").notEqual(col("name")))
@@ -135,6 +144,7 @@ public final class PromptGroups implements AutoCloseable {
 
   @Override
   public void close() {
+    renamed.close();
     near.ifPresent(NearDuplicates::close);
     cached.close();
   }

@@ -4,6 +4,7 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.xxhash64;
 
 import io.github.sparkrlhf.spark.JobDescriptions;
+import io.github.sparkrlhf.spark.SmallSide;
 import io.github.sparkrlhf.tables.Table;
 import java.util.Iterator;
 import java.util.List;
@@ -189,6 +190,14 @@ public final class Reliability implements AutoCloseable {
             .parallelize(ranges(annotators.size()))
             .flatMap(range -> rows(shared.value(), range[0], range[1]));
     return session.createDataFrame(rows, Table.ANNOTATORS.schemaWithoutRun());
+  }
+
+  /**
+   * The columns {@code annotator_id} and {@code weight} of {@link #annotators()}, to be joined to
+   * votes.
+   */
+  Dataset<Row> weights() {
+    return SmallSide.of(annotators().select("annotator_id", "weight"), annotators.size());
   }
 
   private static Iterator<Row> rows(AnnotatorStatistics statistics, int from, int to) {

@@ -10,6 +10,7 @@ import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
 import io.github.sparkrlhf.spark.Cached;
+import io.github.sparkrlhf.spark.SmallSide;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -27,6 +28,7 @@ final class RepeatedIds implements AutoCloseable {
   private final Cached repeated;
   private final Cached suspects;
   private final Dataset<Row> rows;
+  private final long count;
 
   /**
    * @param read rows as {@link JudgementLog} reads them
@@ -41,11 +43,10 @@ final class RepeatedIds implements AutoCloseable {
                 .agg(count(lit(1)).as("rows"))
                 .where(col("rows").gt(1))
                 .select(HASH));
+    this.count = repeated.rows().count();
     this.suspects = new Cached(judged(onRepeated(hashed, "left_semi"), json));
     this.rows =
-        repeated.rows().isEmpty()
-            ? read
-            : onRepeated(hashed, "left_anti").unionByName(suspects.rows()).drop(HASH);
+        count == 0 ? read : onRepeated(hashed, "left_anti").unionByName(suspects.rows()).drop(HASH);
   }
 
   /** All rows, those that must not count with their reason. */
@@ -60,7 +61,7 @@ final class RepeatedIds implements AutoCloseable {
   }
 
   private Dataset<Row> onRepeated(Dataset<Row> hashed, String kind) {
-    return hashed.join(repeated.rows(), new String[] {HASH}, kind);
+    return hashed.join(SmallSide.of(repeated.rows(), count), new String[] {HASH}, kind);
   }
 
   private static Dataset<Row> judged(Dataset<Row> rows, Column json) {

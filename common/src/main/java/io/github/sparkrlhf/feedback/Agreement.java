@@ -49,6 +49,13 @@ public final class Agreement {
   /** The source of rows over all sources. */
   static final String ALL = "all";
 
+  /**
+   * Units that were judged alike: the judgements ascending, and how many units; a unit that was
+   * judged once says only that its source exists.
+   */
+  static final StructType VECTORS =
+      StructType.fromDDL("source STRING, kind STRING, judgements ARRAY<DOUBLE>, units BIGINT");
+
   private static final StructType UNITS =
       StructType.fromDDL("source STRING, kind STRING, judgements ARRAY<DOUBLE>");
 
@@ -76,23 +83,6 @@ public final class Agreement {
   private Agreement() {}
 
   /**
-   * The judgements that votes are, of all kinds of feedback that became comparisons. The unit is
-   * the pair.
-   *
-   * @param comparisons with pair_id, choice, swapped (whether response_b is the first of the pair),
-   *     annotator_id and source
-   */
-  public static Dataset<Row> ofComparisons(Dataset<Row> comparisons) {
-    Column first = col("choice").equalTo("a").notEqual(col("swapped"));
-    return comparisons.select(
-        col("source"),
-        lit(COMPARISON).as("kind"),
-        col("pair_id").as("unit"),
-        col("annotator_id"),
-        when(col("choice").equalTo("tie"), 0.0).when(first, -1.0).otherwise(1.0).as("value"));
-  }
-
-  /**
    * The judgements that ratings are. The unit is a response to a prompt.
    *
    * @param ratings with prompt_key, response, rating, annotator_id and source
@@ -110,14 +100,13 @@ public final class Agreement {
    * The coefficients with 95 % intervals, by kind, by source and over all sources. In the latter a
    * unit that was judged in several sources is one unit.
    *
-   * @param judgements with source, kind, unit, annotator_id (null if unknown) and value; values
-   *     that are null or NaN are left out
+   * @param vectors with the columns of {@link #VECTORS}, each vector once
    * @param seed of the bootstrap
    * @return rows with the columns of the table {@code agreement} without {@code run_id}; null
    *     stands for what is not defined
    */
-  public static Dataset<Row> table(Dataset<Row> judgements, long seed) {
-    SparkSession session = judgements.sparkSession();
+  static Dataset<Row> table(Dataset<Row> vectors, long seed) {
+    SparkSession session = vectors.sparkSession();
     List<Row> rows = new ArrayList<>();
     JobDescriptions.described(
         session.sparkContext(),
@@ -125,26 +114,32 @@ public final class Agreement {
         () -> {
           String source = null;
           String kind = null;
-          CountVectors.Builder vectors = new CountVectors.Builder();
-          Iterator<Row> counted = countVectors(judgements).toLocalIterator();
+          CountVectors.Builder same = new CountVectors.Builder();
+          Iterator<Row> counted = vectors.sort("source", "kind", "judgements").toLocalIterator();
           while (counted.hasNext()) {
             Row row = counted.next();
             if (!row.getString(0).equals(source) || !row.getString(1).equals(kind)) {
-              addRows(rows, source, kind, vectors.build(), seed);
+              addRows(rows, source, kind, same.build(), seed);
               source = row.getString(0);
               kind = row.getString(1);
-              vectors = new CountVectors.Builder();
+              same = new CountVectors.Builder();
             }
             List<Double> values = row.getList(2);
-            vectors.add(values.stream().mapToDouble(v -> v).toArray(), row.getLong(3));
+            same.add(values.stream().mapToDouble(v -> v).toArray(), row.getLong(3));
           }
-          addRows(rows, source, kind, vectors.build(), seed);
+          addRows(rows, source, kind, same.build(), seed);
         });
     return session.createDataFrame(rows, Table.AGREEMENT.schemaWithoutRun());
   }
 
-  /** Distinct vectors with their numbers of units, sorted by source, kind and vector. */
-  private static Dataset<Row> countVectors(Dataset<Row> judgements) {
+  /**
+   * Counts the units that were judged alike, for each source and over all.
+   *
+   * @param judgements with source, kind, unit, annotator_id (null if unknown) and value; values
+   *     that are null or NaN are left out
+   * @return rows with the columns of {@link #VECTORS}
+   */
+  static Dataset<Row> vectors(Dataset<Row> judgements) {
     Dataset<Row> slim =
         judgements
             .where(col("value").isNotNull().and(not(isnan(col("value")))))
@@ -163,8 +158,7 @@ public final class Agreement {
             (FlatMapGroupsFunction<Long, Row, Row>) (unit, rows) -> vectorsOf(rows),
             Encoders.row(UNITS))
         .groupBy("source", "kind", "judgements")
-        .agg(count(lit(1)).as("units"))
-        .sort("source", "kind", "judgements");
+        .agg(count(lit(1)).as("units"));
   }
 
   /** The sorted values of one unit, for each source and for all. */

@@ -3,8 +3,6 @@ package io.github.sparkrlhf.feedback;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.count;
 import static org.apache.spark.sql.functions.length;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.regexp_count;
 import static org.apache.spark.sql.functions.signum;
 import static org.apache.spark.sql.functions.when;
 
@@ -38,8 +36,6 @@ import org.apache.spark.sql.SparkSession;
  */
 public final class BiasAudit {
   private static final String ALL = Agreement.ALL;
-  private static final String LIST_ITEM = "(?m)^[ \\t]*(?:[-*•]|\\d{1,3}[.)])\\s";
-  private static final String OTHER_MARK = "(?m)\\*\\*|__|`+|\\]\\(|^[ \\t]*#{1,6}\\s";
 
   /** A rule on some votes or pairs, in the order of the table. */
   private record Part(String source, String split, String rule) implements Comparable<Part> {
@@ -105,14 +101,12 @@ public final class BiasAudit {
             col("source"),
             col("split"),
             length(col("chosen")).minus(length(col("rejected"))).as("length"),
-            surplus(LIST_ITEM).as("lists"),
-            surplus(OTHER_MARK).as("marks"));
-  }
-
-  /** How many more matches the chosen response has. */
-  private static Column surplus(String pattern) {
-    return regexp_count(col("chosen"), lit(pattern))
-        .minus(regexp_count(col("rejected"), lit(pattern)));
+            Markdown.listItems(col("chosen"))
+                .minus(Markdown.listItems(col("rejected")))
+                .as("lists"),
+            Markdown.otherMarks(col("chosen"))
+                .minus(Markdown.otherMarks(col("rejected")))
+                .as("marks"));
   }
 
   /** Counts outcomes (1 right, −1 wrong, 0 no opinion), each by source and split and over all. */

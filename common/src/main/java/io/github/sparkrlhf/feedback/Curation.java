@@ -44,7 +44,8 @@ public record Curation(Splits splits, double nearDuplicates, ReliabilityMethod m
     Dataset<Row> prompts = prompts(material.votes()).unionByName(prompts(material.ratings()));
     try (PromptGroups groups =
             phases.run("groups", () -> PromptGroups.of(prompts, nearDuplicates));
-        Reliability estimate = phases.run("reliability", () -> Reliability.of(material.votes()))) {
+        Reliability estimate =
+            phases.run("reliability", () -> Reliability.of(material.votes(), material.sources()))) {
       Dataset<Row> weights = estimate.weights();
       phases.run(
           "comparisons",
@@ -62,30 +63,39 @@ public record Curation(Splits splits, double nearDuplicates, ReliabilityMethod m
       phases.run("pairs", () -> writePairs(material, estimate, run));
       phases.run("annotators", () -> run.write(Table.ANNOTATORS, estimate.annotators()));
       phases.run("duplicates", () -> run.write(Table.DUPLICATES, groups.duplicates()));
+      phases.run("agreement", () -> run.write(Table.AGREEMENT, agreement(material, estimate, run)));
+      phases.run(
+          "contradictions",
+          () -> run.write(Table.FEEDBACK_METRICS, contradictions(material, estimate, run)));
     }
     writeFindings(run, phases);
+  }
+
+  private Dataset<Row> agreement(Material material, Reliability estimate, Run run) {
+    Dataset<Row> ratings =
+        run.rows(Table.RATINGS)
+            .withColumn("prompt_key", xxhash64(NormalizedText.identity(col("prompt"))));
+    Dataset<Row> vectors =
+        estimate
+            .patterns()
+            .vectors(ratings.sparkSession(), material.sources())
+            .unionByName(Agreement.vectors(Agreement.ofRatings(ratings)));
+    return Agreement.table(vectors, splits.seed());
+  }
+
+  private static Dataset<Row> contradictions(Material material, Reliability estimate, Run run) {
+    Dataset<Row> pairs = run.rows(Table.PAIRS);
+    return FeedbackMetrics.contradictions(
+            pairs.sparkSession(), estimate.patterns(), material.sources())
+        .unionByName(FeedbackMetrics.cycles(pairs));
   }
 
   /** What is found out by reading the run's own tables. */
   private void writeFindings(Run run, Phases phases) {
     Dataset<Row> comparisons = run.rows(Table.COMPARISONS);
     Dataset<Row> pairs = run.rows(Table.PAIRS);
-    Dataset<Row> ratings =
-        run.rows(Table.RATINGS)
-            .withColumn("prompt_key", xxhash64(NormalizedText.identity(col("prompt"))));
-    Dataset<Row> judgements =
-        Agreement.ofComparisons(comparisons).unionByName(Agreement.ofRatings(ratings));
-    phases.run(
-        "agreement", () -> run.write(Table.AGREEMENT, Agreement.table(judgements, splits.seed())));
     phases.run(
         "bias audit", () -> run.write(Table.BIAS_AUDIT, BiasAudit.table(comparisons, pairs)));
-    phases.run(
-        "contradictions",
-        () ->
-            run.write(
-                Table.FEEDBACK_METRICS,
-                FeedbackMetrics.contradictions(comparisons)
-                    .unionByName(FeedbackMetrics.cycles(pairs))));
     phases.run(
         "splits",
         () ->

@@ -8,14 +8,13 @@ import static org.apache.spark.sql.functions.explode;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.min_by;
 import static org.apache.spark.sql.functions.struct;
-import static org.apache.spark.sql.functions.to_json;
 import static org.apache.spark.sql.functions.when;
+import static org.apache.spark.sql.functions.xxhash64;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
@@ -51,8 +50,26 @@ public final class Feedback implements AutoCloseable {
 
   private static final String DIRECT = "is_direct";
 
-  /** What a comparison consists of but its texts. */
+  /** What is counted, grouped and estimated: neither responses nor ids, only a hash of the id. */
   private static final List<String> VOTE =
+      List.of(
+          "vote_key",
+          "kind",
+          "source",
+          "choice",
+          "margin",
+          "annotator_id",
+          "started_at",
+          "created_at",
+          "given_group",
+          "pair_id",
+          "swapped",
+          "prompt",
+          "prompt_key",
+          "first_key",
+          "second_key");
+
+  private static final List<String> COMPARISON_COLUMNS =
       List.of(
           "feedback_id",
           "original_id",
@@ -66,12 +83,10 @@ public final class Feedback implements AutoCloseable {
           "given_group",
           "pair_id",
           "swapped",
-          "prompt_key",
-          "first_key",
-          "second_key");
-
-  private static final List<String> TEXTS =
-      List.of("prompt", "messages", "response_a", "response_b");
+          "prompt",
+          "messages",
+          "response_a",
+          "response_b");
 
   private static final List<String> QUARANTINE =
       List.of("source", "feedback_id", "annotator_id", "reason", "detail", "row");
@@ -85,22 +100,25 @@ public final class Feedback implements AutoCloseable {
 
   private Feedback(Builder builder) {
     this.repeated =
-        builder.logs.stream()
-            .reduce((log, more) -> log.unionByName(more, true))
-            .map(log -> new RepeatedIds(log, json(builder.logs.size())));
+        builder.logs.isEmpty() ? Optional.empty() : Optional.of(new RepeatedIds(builder.logs));
     this.base = builder.base;
     this.rows =
-        Stream.concat(
-                repeated.map(logs -> fresh(logs, builder.logs.size())).stream(),
-                base.map(Base::rows).stream())
+        Stream.concat(repeated.map(Feedback::fresh).stream(), base.map(Base::rows).stream())
             .reduce((fresh, before) -> fresh.unionByName(before, true))
             .orElseThrow(() -> new IllegalStateException("There is no log"));
     // Votes on a pair lie together from here on: no later step shuffles them again.
     int partitions =
         Integer.parseInt(rows.sparkSession().conf().get("spark.sql.shuffle.partitions"));
     this.slim =
-        rows.select(
-                columns(VOTE, col("prompt"), col(DIRECT), col("reason"), col("detail"), col("row")))
+        rows.withColumn("feedback_id", when(isUsable().equalTo(false), col("feedback_id")))
+            .select(
+                columns(
+                    VOTE,
+                    col("feedback_id"),
+                    col(DIRECT),
+                    col("reason"),
+                    col("detail"),
+                    col("row")))
             .repartition(partitions, col("pair_id"))
             .persist(StorageLevel.MEMORY_AND_DISK());
     this.shares = shares(slim);
@@ -112,37 +130,30 @@ public final class Feedback implements AutoCloseable {
   }
 
   /** The rows of logs in the columns that they share with those of an earlier run. */
-  private static Dataset<Row> fresh(RepeatedIds logs, int count) {
-    String[] raws = IntStream.range(0, count).mapToObj(i -> "raw_" + i).toArray(String[]::new);
+  private static Dataset<Row> fresh(RepeatedIds logs) {
     return identified(
         logs.rows()
             .withColumn("original_id", col("feedback_id"))
-            .withColumnRenamed("group_key", "given_group")
-            .withColumn("row", when(col("reason").isNotNull(), json(count)))
-            .drop(raws)
-            .drop("content"));
-  }
-
-  /** The row of the log as JSON. */
-  private static Column json(int logs) {
-    Column[] rows =
-        IntStream.range(0, logs).mapToObj(i -> to_json(col("raw_" + i))).toArray(Column[]::new);
-    return coalesce(rows);
+            .withColumnRenamed("group_key", "given_group"));
   }
 
   private static Dataset<Row> identified(Dataset<Row> rows) {
     // Rows that are on no pair are spread by their own id.
     Column pair = when(isDirect(), col("pair_id")).otherwise(col("feedback_id"));
-    return PairIdentity.added(rows)
+    return keyed(rows)
         .withColumn(DIRECT, isUsable().and(col("response_a").isNotNull()))
         .withColumn("pair_id", pair);
+  }
+
+  private static Dataset<Row> keyed(Dataset<Row> rows) {
+    return PairIdentity.added(rows).withColumn("vote_key", xxhash64(col("feedback_id")));
   }
 
   /** Collects logs, then checks all their rows together. */
   public static final class Builder {
     private final LogFormat format;
     private final Pairing pairing;
-    private final List<Dataset<Row>> logs = new ArrayList<>();
+    private final List<JudgementLog> logs = new ArrayList<>();
     private Optional<Base> base = Optional.empty();
 
     /**
@@ -158,9 +169,7 @@ public final class Feedback implements AutoCloseable {
 
     /** Adds a log; {@code source} is the name that its rows carry. */
     public Builder add(Dataset<Row> log, String source) {
-      // Logs differ in the type of their rows: each has a column of its own.
-      String raw = "raw_" + logs.size();
-      logs.add(JudgementLog.read(log, format, source).withColumnRenamed(LogParts.RAW, raw));
+      logs.add(new JudgementLog(log, format, source));
       return this;
     }
 
@@ -262,16 +271,19 @@ public final class Feedback implements AutoCloseable {
         .toList();
   }
 
-  /** The comparisons without their responses, from the cache. */
+  /**
+   * The comparisons without their responses and ids, from the cache; {@code vote_key} is the 64-bit
+   * hash of the id.
+   */
   public Dataset<Row> votes() {
-    Column[] columns = columns(VOTE, col("prompt"));
+    Column[] columns = columns(VOTE);
     Dataset<Row> direct = slim.where(isDirect()).select(columns);
     return derived.map(more -> direct.unionByName(more.select(columns))).orElse(direct);
   }
 
   /** The comparisons with their texts; {@code given_group} is what the log says. */
   public Dataset<Row> comparisons() {
-    Column[] columns = columns(VOTE, TEXTS.stream().map(functions::col).toArray(Column[]::new));
+    Column[] columns = columns(COMPARISON_COLUMNS);
     Dataset<Row> direct = rows.where(isDirect()).select(columns);
     return derived.map(more -> direct.unionByName(more.select(columns))).orElse(direct);
   }
@@ -309,7 +321,7 @@ public final class Feedback implements AutoCloseable {
     Dataset<Row> others =
         rows.where(isUsable().and(isDirect().equalTo(false)))
             .withColumnRenamed("given_group", "group_key");
-    return PairIdentity.added(
+    return keyed(
         RatingPairs.comparisons(others, builder.pairing, builder.format.scale())
             .withColumnRenamed("group_key", "given_group"));
   }

@@ -1,15 +1,12 @@
 package io.github.sparkrlhf.feedback;
 
-import static org.apache.spark.sql.functions.array;
-import static org.apache.spark.sql.functions.bit_or;
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.explode;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.stack;
 import static org.apache.spark.sql.functions.sum;
-import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
+import io.github.sparkrlhf.feedback.VotePatterns.Pattern;
 import io.github.sparkrlhf.tables.Table;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,6 +21,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 
 /**
@@ -32,7 +30,6 @@ import org.apache.spark.sql.types.StructType;
  */
 public final class FeedbackMetrics {
   private static final String ALL = Agreement.ALL;
-  private static final int BOTH_SIDES = 3;
   private static final int SHORTEST_CYCLE = 3;
 
   private static final StructType CYCLES =
@@ -44,34 +41,20 @@ public final class FeedbackMetrics {
    * Counts votes that contradict each other. {@code contradicted_pairs} are pairs with at least one
    * vote for each response, {@code self_contradictions} those of one annotator on one pair.
    *
-   * @param comparisons with pair_id, choice, swapped (whether response_b is the first of the pair),
-   *     annotator_id (null if unknown) and source
+   * @param patterns the votes on pairs
+   * @param sources the names of their sources by number
    * @return rows with the columns of the table {@code feedback_metrics} without {@code run_id}
    */
-  public static Dataset<Row> contradictions(Dataset<Row> comparisons) {
-    Column first = col("choice").equalTo("a").notEqual(col("swapped"));
-    Dataset<Row> counts =
-        comparisons
-            .select(
-                xxhash64(col("pair_id")).as("pair"),
-                col("source"),
-                when(col("annotator_id").isNotNull(), xxhash64(col("annotator_id")))
-                    .as("annotator"),
-                when(col("choice").equalTo("tie"), 0).when(first, 1).otherwise(2).as("sides"))
-            // All that follows is on the pairs of a partition, without another shuffle.
-            .repartition(col("pair"))
-            .withColumn("source", explode(array(col("source"), lit(ALL))))
-            .groupBy("pair", "source", "annotator")
-            .agg(bit_or(col("sides")).as("sides"))
-            .groupBy("pair", "source")
-            .agg(
-                bit_or(col("sides")).as("sides"),
-                sum(when(isBoth().and(col("annotator").isNotNull()), 1).otherwise(0)).as("self"))
-            .groupBy("source")
-            .agg(
-                sum(when(isBoth(), 1L).otherwise(0L)).as("contradicted_pairs"),
-                sum("self").as("self_contradictions"));
-    return metrics(counts, "contradicted_pairs", "self_contradictions");
+  static Dataset<Row> contradictions(
+      SparkSession session, VotePatterns patterns, List<String> sources) {
+    List<Row> rows = new ArrayList<>();
+    patterns
+        .sums(sources, pattern -> pattern.contradicted() ? 1 : 0)
+        .forEach((source, sum) -> rows.add(RowFactory.create(source, "contradicted_pairs", sum)));
+    patterns
+        .sums(sources, Pattern::selfContradictions)
+        .forEach((source, sum) -> rows.add(RowFactory.create(source, "self_contradictions", sum)));
+    return session.createDataFrame(rows, Table.FEEDBACK_METRICS.schemaWithoutRun());
   }
 
   /**
@@ -105,10 +88,6 @@ public final class FeedbackMetrics {
                 sum("responses").as("responses_in_cycles"),
                 sum("prompts").as("prompts_with_cycles"));
     return metrics(counts, "preference_cycles", "responses_in_cycles", "prompts_with_cycles");
-  }
-
-  private static Column isBoth() {
-    return col("sides").equalTo(BOTH_SIDES);
   }
 
   private static Dataset<Row> metrics(Dataset<Row> counts, String... names) {

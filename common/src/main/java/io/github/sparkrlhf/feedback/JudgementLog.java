@@ -33,7 +33,25 @@ import org.apache.spark.sql.Row;
  * </ul>
  */
 public final class JudgementLog {
-  private JudgementLog() {}
+  /** The 64-bit hash of {@code feedback_id}. */
+  static final String ID_HASH = "id_hash";
+
+  private final LogParts parts;
+  private final Judgement judgement;
+  private final String source;
+
+  /**
+   * Resolves the parts of a log.
+   *
+   * @param source the name that its rows carry unless the log names their source
+   * @throws io.github.sparkrlhf.spark.JobFailure usage, if an expression does not resolve or has an
+   *     unusable type
+   */
+  JudgementLog(Dataset<Row> log, LogFormat format, String source) {
+    this.parts = new LogParts(log, format);
+    this.judgement = format.layout().judgement(parts);
+    this.source = source;
+  }
 
   /**
    * Reads a log: one row out for each row of it.
@@ -43,9 +61,40 @@ public final class JudgementLog {
    *     unusable type
    */
   public static Dataset<Row> read(Dataset<Row> log, LogFormat format, String source) {
-    LogParts parts = new LogParts(log, format);
-    Judgement judgement = format.layout().judgement(parts);
-    return RowChecks.checked(canonical(parts, judgement, source), parts, judgement)
+    return new JudgementLog(log, format, source).rows();
+  }
+
+  /** One row out for each row of the log. */
+  Dataset<Row> rows() {
+    return checked(parts.rows());
+  }
+
+  /**
+   * The rows with one of these ids. The others are dropped before their texts are looked at.
+   *
+   * @param ids with the column {@value #ID_HASH}
+   */
+  Dataset<Row> rowsOf(Dataset<Row> ids) {
+    return checked(
+        parts
+            .rows()
+            .withColumn(ID_HASH, xxhash64(id()))
+            .join(ids, new String[] {ID_HASH}, "left_semi"));
+  }
+
+  /**
+   * The column {@value #ID_HASH} of all rows, but of those without an id in a log of ids: whatever
+   * else they say, they cannot be used. If the log has ids, nothing else of it is read.
+   */
+  Dataset<Row> idHashes() {
+    Column given = parts.plain(LogPart.ID);
+    return parts.has(LogPart.ID)
+        ? parts.rows().where(trim(given).notEqual("")).select(xxhash64(given).as(ID_HASH))
+        : parts.rows().select(xxhash64(id()).as(ID_HASH));
+  }
+
+  private Dataset<Row> checked(Dataset<Row> rows) {
+    return RowChecks.checked(canonical(rows), parts, judgement)
         .withColumn("content", content(judgement))
         .select(
             Stream.of(
@@ -85,12 +134,13 @@ public final class JudgementLog {
     return to_json(col(LogParts.RAW));
   }
 
-  private static Dataset<Row> canonical(LogParts parts, Judgement judgement, String source) {
-    Column id = RowHash.of(lit(source), json());
-    return parts
-        .rows()
-        .withColumn("source", orElse(parts.plain(LogPart.SOURCE), lit(source)))
-        .withColumn("feedback_id", orElse(parts.plain(LogPart.ID), id))
+  private Column id() {
+    return orElse(parts.plain(LogPart.ID), RowHash.of(lit(source), json()));
+  }
+
+  private Dataset<Row> canonical(Dataset<Row> rows) {
+    return rows.withColumn("source", orElse(parts.plain(LogPart.SOURCE), lit(source)))
+        .withColumn("feedback_id", id())
         .withColumn("kind", lit(judgement.kind()))
         .withColumn("prompt", judgement.prompt())
         .withColumn("messages", judgement.messages())

@@ -21,6 +21,8 @@ public final class NormalizedText {
   private static final int OTHER = 1;
   private static final int INVALID = 2;
 
+  private static final byte[] ASCII = asciiWords();
+
   private NormalizedText() {}
 
   /**
@@ -45,6 +47,51 @@ public final class NormalizedText {
    * #identity(String)}.
    */
   public static String loose(String text) {
+    byte[] words = new byte[text.length()];
+    int size = looseAscii(text, words);
+    if (size > 0) {
+      return new String(words, 0, 0, size);
+    }
+    return looseUnicode(text);
+  }
+
+  /**
+   * The loose form of a text of ASCII only, as the general rules make it: how many bytes of {@code
+   * words} it takes; 0 if there is a character beyond ASCII, or nothing is left.
+   */
+  private static int looseAscii(String text, byte[] words) {
+    int size = 0;
+    boolean gap = false;
+    for (int i = 0; i < text.length(); i++) {
+      char unit = text.charAt(i);
+      if (unit >= ASCII.length) {
+        return 0;
+      }
+      byte folded = ASCII[unit];
+      if (folded == 0) {
+        gap = true;
+      } else {
+        if (gap && size > 0) {
+          words[size++] = ' ';
+        }
+        words[size++] = folded;
+        gap = false;
+      }
+    }
+    return size;
+  }
+
+  /** What becomes of each character of ASCII; 0 for what separates words. */
+  private static byte[] asciiWords() {
+    byte[] words = new byte[128];
+    for (int unit = 0; unit < words.length; unit++) {
+      words[unit] = isWordPart(unit) ? (byte) Character.toLowerCase(unit) : 0;
+    }
+    return words;
+  }
+
+  /** The general rules. */
+  static String looseUnicode(String text) {
     String folded =
         Normalizer.normalize(text, Normalizer.Form.NFKC)
             .toUpperCase(Locale.ROOT)

@@ -87,7 +87,7 @@ public final class PairAggregator {
   /**
    * The pairs without their texts.
    *
-   * @param votes feedback_id, pair_id, swapped, choice, margin, source, weight (null counts as 1)
+   * @param votes vote_key, pair_id, swapped, choice, margin, source, weight (null counts as 1)
    * @param posterior pair_id, first_probability, second_probability, tie_probability; one row a
    *     pair
    * @param sources the names that stand in the column source
@@ -107,7 +107,7 @@ public final class PairAggregator {
                 sum(when(col("preference").equalTo(0), 1).otherwise(0)).cast("int").as("ties"),
                 sum(col("preference")).cast("int").as("balance"),
                 sum(round(ignorance.multiply(STEPS)).cast("long")).as("ignorance"),
-                min(xxhash64(col("feedback_id"))).as("representative")));
+                min("vote_key").as("representative")));
     // Spark sorts to collect lists: only where there is something to collect.
     if (strengths) {
       sums.add(count(col("margin")).as("strengths"));

@@ -17,7 +17,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 
 /**
- * A block of votes grouped by pair, in primitive arrays: some five bytes a vote. Annotators are
+ * A block of votes grouped by pair, in primitive arrays: some nine bytes a vote. Annotators are
  * numbered within the block, so that what a block sends to the driver is no longer than it must be.
  */
 final class PairVotes implements Serializable {
@@ -31,28 +31,40 @@ final class PairVotes implements Serializable {
 
   private static final int TIE = 2;
 
+  /** Votes for the first and the second, as bits. */
+  private static final int BOTH_SIDES = 3;
+
   private final byte[] ids;
   private final int[] idEnds;
   private final int[] voteEnds;
   private final int[] annotators;
   private final int[] voters;
   private final byte[] votes;
+  private final int[] sources;
 
   private PairVotes(
-      byte[] ids, int[] idEnds, int[] voteEnds, int[] annotators, int[] voters, byte[] votes) {
+      byte[] ids,
+      int[] idEnds,
+      int[] voteEnds,
+      int[] annotators,
+      int[] voters,
+      byte[] votes,
+      int[] sources) {
     this.ids = ids;
     this.idEnds = idEnds;
     this.voteEnds = voteEnds;
     this.annotators = annotators;
     this.voters = voters;
     this.votes = votes;
+    this.sources = sources;
   }
 
   /**
    * The block of the rows.
    *
    * @param rows sorted by the first column: a hash of the pair BIGINT, {@code pair_id} STRING,
-   *     {@code annotator} INT, {@code vote} INT as {@link AnnotatorIndex#indexed} gives them
+   *     {@code annotator} INT, {@code vote} INT as {@link AnnotatorIndex#indexed} gives them, the
+   *     number of the source INT
    */
   static PairVotes of(Iterator<Row> rows) {
     Builder builder = new Builder();
@@ -79,6 +91,7 @@ final class PairVotes implements Serializable {
     private final IntStream.Builder voteEnds = IntStream.builder();
     private final IntStream.Builder voters = IntStream.builder();
     private final ByteArrayOutputStream votes = new ByteArrayOutputStream();
+    private final IntStream.Builder sources = IntStream.builder();
 
     /** Adds all votes of one or more pairs. */
     void add(List<Row> rows) {
@@ -87,6 +100,7 @@ final class PairVotes implements Serializable {
         Row row = rows.get(i);
         voters.add(row.getInt(2));
         votes.write(row.getInt(3));
+        sources.add(row.getInt(4));
         String id = row.getString(1);
         if (i == rows.size() - 1 || !id.equals(rows.get(i + 1).getString(1))) {
           ids.writeBytes(id.getBytes(StandardCharsets.UTF_8));
@@ -108,7 +122,8 @@ final class PairVotes implements Serializable {
           voteEnds.build().toArray(),
           annotators,
           indices,
-          votes.toByteArray());
+          votes.toByteArray(),
+          sources.build().toArray());
     }
   }
 
@@ -182,6 +197,47 @@ final class PairVotes implements Serializable {
     return new AnnotatorSums(annotators, AGREEMENT_SUMS, sums, new long[] {overlapping});
   }
 
+  /**
+   * What was said on the pairs, in the pair's own order.
+   *
+   * @param unknown the number that stands for all votes without annotator
+   */
+  VotePatterns patterns(int unknown) {
+    VotePatterns.Builder patterns = new VotePatterns.Builder();
+    for (int pair = 0; pair < voteEnds.length; pair++) {
+      patterns.add(pattern(pair, VotePatterns.ALL, unknown));
+      int[] named = Arrays.stream(sources, start(pair), voteEnds[pair]).distinct().toArray();
+      for (int source : named) {
+        patterns.add(pattern(pair, source, unknown));
+      }
+    }
+    return patterns.build();
+  }
+
+  private VotePatterns.Pattern pattern(int pair, int source, int unknown) {
+    int[] said = new int[CLASSES];
+    int contradictions = 0;
+    int saidByVoter = 0;
+    for (int i = start(pair); i < voteEnds[pair]; i++) {
+      boolean sameVoter = i > start(pair) && voters[i] == voters[i - 1];
+      saidByVoter = sameVoter ? saidByVoter : 0;
+      if (source != VotePatterns.ALL && source != sources[i]) {
+        continue;
+      }
+      int preference = preference(i);
+      int before = saidByVoter;
+      boolean known = annotators[voters[i]] != unknown;
+      saidByVoter |= known ? 1 << preference : 0;
+      said[preference] += known && before == saidByVoter ? 0 : 1;
+      contradictions += before != saidByVoter && isBoth(saidByVoter) && !isBoth(before) ? 1 : 0;
+    }
+    return new VotePatterns.Pattern(source, said[0], said[TIE], said[1], contradictions);
+  }
+
+  private static boolean isBoth(int said) {
+    return (said & BOTH_SIDES) == BOTH_SIDES;
+  }
+
   /** One row per pair: its id and the posterior probabilities of first, second and tie. */
   Iterator<Row> posteriors(DawidSkene.Logs logs) {
     long[] table = table(logs);
@@ -234,9 +290,14 @@ final class PairVotes implements Serializable {
   private void count(int from, int to, int[] said) {
     Arrays.fill(said, 0);
     for (int i = from; i < to; i++) {
-      int displayed = votes[i] & ~SWAPPED;
-      said[displayed == TIE ? TIE : displayed ^ (votes[i] / SWAPPED)]++;
+      said[preference(i)]++;
     }
+  }
+
+  /** 0 for the first of the pair, 1 for the second, 2 for a tie. */
+  private int preference(int vote) {
+    int displayed = votes[vote] & ~SWAPPED;
+    return displayed == TIE ? TIE : displayed ^ (votes[vote] / SWAPPED);
   }
 
   /** Whether at least two people voted on the pair; its votes are sorted by annotator. */

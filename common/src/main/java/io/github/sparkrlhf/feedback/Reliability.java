@@ -1,20 +1,27 @@
 package io.github.sparkrlhf.feedback;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.xxhash64;
 
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.SmallSide;
 import io.github.sparkrlhf.tables.Table;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.storage.StorageLevel;
 
@@ -55,6 +62,7 @@ public final class Reliability implements AutoCloseable {
   private final Broadcast<DawidSkene.Logs> logs;
   private final Broadcast<AnnotatorStatistics> statistics;
   private final int iterations;
+  private final VotePatterns patterns;
 
   /**
    * Estimates the reliability of the annotators of votes.
@@ -62,24 +70,32 @@ public final class Reliability implements AutoCloseable {
    * @param votes one row per vote: {@code pair_id} STRING, {@code annotator_id} STRING (null if
    *     unknown), {@code choice} STRING ({@code a}, {@code b}, {@code tie}, as displayed), {@code
    *     swapped} BOOLEAN (the displayed a is the second response of the pair), {@code created_at}
-   *     and {@code started_at} TIMESTAMP (null if unknown). It is read three times: cache it if it
-   *     is costly
+   *     and {@code started_at} TIMESTAMP (null if unknown), {@code source} STRING. It is read three
+   *     times: cache it if it is costly
+   * @param sources the names that stand in the column source
    */
-  public static Reliability of(Dataset<Row> votes) {
+  public static Reliability of(Dataset<Row> votes, List<String> sources) {
     return JobDescriptions.described(
         votes.sparkSession().sparkContext(),
         "Annotators: reliability (Dawid–Skene)",
-        () -> new Reliability(votes));
+        () -> new Reliability(votes, sources));
   }
 
-  private Reliability(Dataset<Row> votes) {
+  private Reliability(Dataset<Row> votes, List<String> sources) {
     this.session = votes.sparkSession();
     this.context = JavaSparkContext.fromSparkContext(session.sparkContext());
     this.annotators = AnnotatorIndex.of(votes);
     Dataset<Row> indexed = annotators.indexed(votes);
-    this.blocks = blocks(indexed).persist(StorageLevel.MEMORY_AND_DISK());
+    this.blocks = blocks(indexed, sources).persist(StorageLevel.MEMORY_AND_DISK());
     AnnotatorSums agreements =
         blocks.map(PairVotes::agreements).reduce((left, right) -> left.plus(right));
+    int unknown = annotators.size();
+    this.patterns =
+        blocks.isEmpty()
+            ? new VotePatterns.Builder().build()
+            : blocks
+                .map(block -> block.patterns(unknown))
+                .reduce((left, right) -> left.plus(right));
     boolean overlapping = agreements.totals()[0] > 0;
     JudgingTimes times =
         annotators.timed()
@@ -100,14 +116,30 @@ public final class Reliability implements AutoCloseable {
 
   private record Fit(DawidSkene.Logs logs, long[] counts, double[] confusions, int iterations) {}
 
-  private JavaRDD<PairVotes> blocks(Dataset<Row> indexed) {
+  private JavaRDD<PairVotes> blocks(Dataset<Row> indexed, List<String> sources) {
     int partitions = annotators.blocks(context.defaultParallelism());
     return indexed
-        .select(xxhash64(col("pair_id")).as("hash"), col("pair_id"), col("annotator"), col("vote"))
+        .select(
+            xxhash64(col("pair_id")).as("hash"),
+            col("pair_id"),
+            col("annotator"),
+            col("vote"),
+            number(col("source"), sources).as("source"))
         .repartition(partitions, col("hash"))
         .sortWithinPartitions("hash")
         .javaRDD()
         .mapPartitions(rows -> List.of(PairVotes.of(rows)).iterator());
+  }
+
+  /** The place of a name in the list. */
+  private static Column number(Column name, List<String> names) {
+    if (names.size() == 1) {
+      return lit(0);
+    }
+    Map<String, Integer> numbers = new HashMap<>();
+    names.forEach(each -> numbers.put(each, numbers.size()));
+    UDF1<String, Integer> number = numbers::get;
+    return udf(number, DataTypes.IntegerType).apply(name);
   }
 
   private Fit fit() {
@@ -213,6 +245,11 @@ public final class Reliability implements AutoCloseable {
                   (int) ((long) size * i / ranges), (int) ((long) size * (i + 1) / ranges)
                 })
         .toList();
+  }
+
+  /** How many pairs have the same votes. */
+  VotePatterns patterns() {
+    return patterns;
   }
 
   /** How many iterations the fit took; 0 if reliability cannot be estimated. */

@@ -90,6 +90,8 @@ public final class Sessions {
     defaults.put("spark.executorEnv.MALLOC_TOP_PAD_", "268435456");
     // Every task of a round returns a gradient as long as the model's weights.
     defaults.put("spark.driver.maxResultSize", "0");
+    // Trying four encodings on each value costs several times what a cache of votes saves.
+    defaults.put("spark.sql.inMemoryColumnarStorage.compressed", "false");
     // Spark keeps the plans of past queries for its UI, up to gigabytes of text.
     defaults.put("spark.sql.maxPlanStringLength", "100000");
     defaults.put("spark.sql.ui.retainedExecutions", "100");

@@ -80,7 +80,8 @@ class AgreementTest {
     List<Row> again = table(judgements.orderBy(col("value")).repartition(7)).collectAsList();
 
     assertThat(again).isEqualTo(once);
-    assertThat(Agreement.table(judgements, 8).collectAsList()).isNotEqualTo(once);
+    assertThat(Agreement.table(Agreement.vectors(judgements), 8).collectAsList())
+        .isNotEqualTo(once);
   }
 
   /** Half of the pairs of judgements agree; the error of their mean is known. */
@@ -113,21 +114,6 @@ class AgreementTest {
   }
 
   @Test
-  void votesJudgeThePairInItsOwnOrder() {
-    Dataset<Row> comparisons =
-        SparkTestSession.get()
-            .sql(
-                """
-                SELECT *, 'p' AS pair_id, 's' AS source, NULL AS annotator_id
-                FROM VALUES ('a', false), ('b', true), ('b', false), ('a', true), ('tie', true)
-                AS votes(choice, swapped)""");
-
-    assertThat(Agreement.ofComparisons(comparisons).collectAsList())
-        .extracting(row -> row.<Double>getAs("value"))
-        .containsExactly(-1.0, -1.0, 1.0, 1.0, 0.0);
-  }
-
-  @Test
   void aRatingJudgesAResponseToAPrompt() {
     Dataset<Row> ratings =
         SparkTestSession.get()
@@ -143,7 +129,7 @@ class AgreementTest {
   }
 
   private static Dataset<Row> table(Dataset<Row> judgements) {
-    return Agreement.table(judgements, 7);
+    return Agreement.table(Agreement.vectors(judgements), 7);
   }
 
   /** Units with two judgements of equal chance to be −1 or 1. */

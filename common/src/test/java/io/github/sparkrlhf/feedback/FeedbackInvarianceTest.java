@@ -87,7 +87,7 @@ class FeedbackInvarianceTest {
       Dataset<Row> prompts =
           feedback.votes().select(col("prompt"), col("given_group").as("group_key"));
       try (PromptGroups groups = PromptGroups.of(prompts, 0.8);
-          Reliability estimate = Reliability.of(feedback.votes())) {
+          Reliability estimate = Reliability.of(feedback.votes(), List.of("log"))) {
         add(rows, "group", groups.renamed());
         add(rows, "duplicate", groups.duplicates());
         add(rows, "annotator", estimate.annotators());

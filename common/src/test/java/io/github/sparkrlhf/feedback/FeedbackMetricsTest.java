@@ -12,30 +12,6 @@ import org.junit.jupiter.api.Test;
 
 class FeedbackMetricsTest {
   @Test
-  void votesForBothSidesContradictEachOther() {
-    Dataset<Row> comparisons =
-        rows(
-            """
-            ('p1', 'a', false, 'w1', 's'), ('p1', 'b', false, 'w2', 's'),
-            ('p2', 'a', false, 'w1', 's'), ('p2', 'b', true, 'w1', 's'),
-            ('p3', 'a', false, 'w1', 's'), ('p3', 'a', true, 'w1', 's'), ('p3', 'a', true, 'w2', 's'),
-            ('p4', 'a', false, 'w1', 's'), ('p4', 'b', false, 'w1', 't'),
-            ('p5', 'a', false, NULL, 's'), ('p5', 'b', false, NULL, 's'),
-            ('p6', 'a', false, 'w1', 's'), ('p6', 'tie', false, 'w1', 's')""",
-            "pair_id, choice, swapped, annotator_id, source");
-
-    assertThat(values(FeedbackMetrics.contradictions(comparisons)))
-        .isEqualTo(
-            Map.of(
-                "s contradicted_pairs", 3L,
-                "s self_contradictions", 1L,
-                "t contradicted_pairs", 0L,
-                "t self_contradictions", 0L,
-                "all contradicted_pairs", 4L,
-                "all self_contradictions", 2L));
-  }
-
-  @Test
   void preferencesThatGoRoundAreCycles() {
     Dataset<Row> pairs =
         rows(

@@ -8,6 +8,7 @@ import io.github.sparkrlhf.spark.SparkTestSession;
 import java.util.List;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.constraints.CharRange;
 import org.apache.spark.sql.Encoders;
 import org.junit.jupiter.api.Test;
 
@@ -31,6 +32,11 @@ class NormalizedTextTest {
   void normalizingTwiceChangesNothing(@ForAll String text) {
     String identity = NormalizedText.identity(text);
     assertThat(NormalizedText.identity(identity)).isEqualTo(identity);
+  }
+
+  @Property
+  void asciiIsFoldedAsAllOfUnicodeIs(@ForAll @CharRange(to = '\u007f') String text) {
+    assertThat(NormalizedText.loose(text)).isEqualTo(NormalizedText.looseUnicode(text));
   }
 
   @Test

@@ -72,7 +72,7 @@ class PairAggregatorTest {
             new Feedback.Builder(LogFormat.of(Layout.COMPARISON), Pairing.ANNOTATOR)
                 .add(log, "log")
                 .check();
-        Reliability shares = Reliability.of(feedback.votes())) {
+        Reliability shares = Reliability.of(feedback.votes(), List.of("log"))) {
       Dataset<Row> votes = feedback.votes().withColumn("weight", lit(null).cast("double"));
       Dataset<Row> comparisons =
           feedback

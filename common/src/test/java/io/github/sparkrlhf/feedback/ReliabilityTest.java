@@ -34,7 +34,7 @@ class ReliabilityTest {
   @Test
   void equalsADenseDawidSkene() {
     List<Vote> votes = crowdWithUnknowns(1);
-    try (Reliability reliability = Reliability.of(VoteLog.rows(votes))) {
+    try (Reliability reliability = Reliability.of(VoteLog.rows(votes), List.of("s"))) {
       NaiveDawidSkene naive = new NaiveDawidSkene(votes, reliability.iterations());
 
       assertThat(reliability.iterations()).isGreaterThan(3);
@@ -101,7 +101,7 @@ class ReliabilityTest {
   @Test
   void aPlantedCrowdIsSeenThrough() {
     Crowd crowd = VoteLog.crowd(5, 300, 6000, 5, 0.1);
-    try (Reliability reliability = Reliability.of(VoteLog.rows(crowd.votes()))) {
+    try (Reliability reliability = Reliability.of(VoteLog.rows(crowd.votes()), List.of("s"))) {
       Map<String, Row> rows = byName(reliability.annotators());
       List<Annotator> judged =
           crowd.annotators().stream()
@@ -145,7 +145,7 @@ class ReliabilityTest {
             vote("q", "bob", "a", true),
             vote("r", null, "b", false),
             vote("r", null, "a", false));
-    try (Reliability reliability = Reliability.of(VoteLog.rows(votes))) {
+    try (Reliability reliability = Reliability.of(VoteLog.rows(votes), List.of("s"))) {
       Map<String, double[]> pairs = posteriors(reliability.pairs());
       assertThat(pairs.get("p")).containsExactly(0.5, 0, 0.5);
       assertThat(pairs.get("q")).containsExactly(0, 1, 0);
@@ -170,7 +170,7 @@ class ReliabilityTest {
         crowd.votes().stream()
             .map(v -> v.choice().equals("b") ? v.displayedInOtherOrder() : v)
             .toList();
-    try (Reliability reliability = Reliability.of(VoteLog.rows(chosenFirst))) {
+    try (Reliability reliability = Reliability.of(VoteLog.rows(chosenFirst), List.of("s"))) {
       for (Row row : reliability.annotators().collectAsList()) {
         assertThat(row.<Double>getAs("position_bias")).isNull();
         String reason = row.getAs("spam_reason");
@@ -197,7 +197,7 @@ class ReliabilityTest {
             new Vote("q", null, "a", true, null, null),
             new Vote("r", "bob", "a", false, 40L, null),
             new Vote("r", "dan", "a", true, null, null));
-    try (Reliability reliability = Reliability.of(VoteLog.rows(votes))) {
+    try (Reliability reliability = Reliability.of(VoteLog.rows(votes), List.of("s"))) {
       Dataset<Row> annotators = reliability.annotators();
       assertThat(annotators.schema()).isEqualTo(Table.ANNOTATORS.schemaWithoutRun());
       Map<String, Row> rows = byName(annotators);
@@ -222,7 +222,7 @@ class ReliabilityTest {
       votes.add(new Vote("p" + i, "hasty", choice, false, 100 * i + 1, 100 * i));
       votes.add(new Vote("p" + i, "slow", choice, false, 100 * i + 2, 100 * i));
     }
-    try (Reliability reliability = Reliability.of(VoteLog.rows(votes))) {
+    try (Reliability reliability = Reliability.of(VoteLog.rows(votes), List.of("s"))) {
       Map<String, Row> rows = byName(reliability.annotators());
       assertThat(rows.get("hasty").<String>getAs("spam_reason")).isEqualTo("too_fast");
       assertThat(rows.get("slow").<String>getAs("spam_reason")).isNull();
@@ -255,7 +255,7 @@ class ReliabilityTest {
                         + " ELSE 1 END)")
                     .as("balance"))
             .where("gold IS NOT NULL");
-    try (Reliability reliability = Reliability.of(votes)) {
+    try (Reliability reliability = Reliability.of(votes, List.of("s"))) {
       Row result =
           reliability
               .pairs()
@@ -287,7 +287,7 @@ class ReliabilityTest {
   /** All output, with annotators in the order of their original names. */
   private record Outcome(List<Row> pairs, List<Row> annotators) {
     static Outcome of(Dataset<Row> votes, UnaryOperator<String> originalName) {
-      try (Reliability reliability = Reliability.of(votes)) {
+      try (Reliability reliability = Reliability.of(votes, List.of("s"))) {
         Map<String, Row> annotators = new TreeMap<>();
         reliability
             .annotators()

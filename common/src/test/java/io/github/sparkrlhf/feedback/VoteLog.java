@@ -15,7 +15,7 @@ final class VoteLog {
   private static final StructType SCHEMA =
       StructType.fromDDL(
           "pair_id STRING, annotator_id STRING, choice STRING, swapped BOOLEAN,"
-              + " created_at TIMESTAMP, started_at TIMESTAMP");
+              + " created_at TIMESTAMP, started_at TIMESTAMP, source STRING");
 
   private VoteLog() {}
 
@@ -55,7 +55,8 @@ final class VoteLog {
         vote.choice(),
         vote.swapped(),
         timestamp(vote.created()),
-        timestamp(vote.started()));
+        timestamp(vote.started()),
+        "s");
   }
 
   private static Timestamp timestamp(Long seconds) {

@@ -31,9 +31,14 @@ public record Curation(Splits splits, double nearDuplicates, ReliabilityMethod m
    * @param comparisons the comparisons with their texts
    * @param ratings judgements of single responses
    * @param sources the names of the logs
+   * @param strengths whether a vote may have a margin
    */
   public record Material(
-      Dataset<Row> votes, Dataset<Row> comparisons, Dataset<Row> ratings, List<String> sources) {}
+      Dataset<Row> votes,
+      Dataset<Row> comparisons,
+      Dataset<Row> ratings,
+      List<String> sources,
+      boolean strengths) {}
 
   /**
    * Curates and writes all tables but {@code quarantine}.
@@ -141,11 +146,13 @@ public record Curation(Splits splits, double nearDuplicates, ReliabilityMethod m
 
   private static long writePairs(
       Material material, Reliability estimate, Dataset<Row> posterior, Run run) {
-    boolean strengths = !material.votes().where(col("margin").isNotNull()).isEmpty();
     Dataset<Row> weights = estimate.weights();
     Dataset<Row> tallies =
         PairAggregator.tallies(
-                weighted(material.votes(), weights), posterior, material.sources(), strengths)
+                weighted(material.votes(), weights),
+                posterior,
+                material.sources(),
+                material.strengths())
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
       return run.write(Table.PAIRS, PairAggregator.withTexts(tallies, run.rows(Table.COMPARISONS)));

@@ -40,8 +40,8 @@ public final class Feedback implements AutoCloseable {
    */
   public record ReasonCount(String reason, long rows, String example, String detail) {}
 
-  /** How many rows of a source have a kind and a reason (null: usable). */
-  private record Share(String source, String kind, String reason, long rows) {}
+  /** How many rows of a source have a kind and a reason (null: usable), and a strength. */
+  private record Share(String source, String kind, String reason, long rows, long strengths) {}
 
   /** Rows of this kind are comparisons already; those of other kinds become some here. */
   private static final String COMPARISON = Judgement.COMPARISON;
@@ -301,7 +301,9 @@ public final class Feedback implements AutoCloseable {
 
   /** What there is to curate. */
   public Curation.Material material() {
-    return new Curation.Material(votes(), comparisons(), ratings(), sources());
+    boolean strengths =
+        derived.isPresent() || shares.stream().anyMatch(share -> share.strengths() > 0);
+    return new Curation.Material(votes(), comparisons(), ratings(), sources(), strengths);
   }
 
   /** The rows that cannot be used, with the columns of the table {@code quarantine}. */
@@ -327,8 +329,19 @@ public final class Feedback implements AutoCloseable {
   }
 
   private static List<Share> shares(Dataset<Row> slim) {
-    return slim.groupBy("source", "kind", "reason").count().collectAsList().stream()
-        .map(row -> new Share(row.getString(0), row.getString(1), row.getString(2), row.getLong(3)))
+    return slim
+        .groupBy("source", "kind", "reason")
+        .agg(count(lit(1)), count("margin"))
+        .collectAsList()
+        .stream()
+        .map(
+            row ->
+                new Share(
+                    row.getString(0),
+                    row.getString(1),
+                    row.getString(2),
+                    row.getLong(3),
+                    row.getLong(4)))
         .toList();
   }
 

@@ -12,6 +12,7 @@ import java.util.stream.Stream;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.functions;
 
 /**
  * A log of feedback, each of its rows read and checked on its own. Nothing is shuffled.
@@ -23,7 +24,8 @@ import org.apache.spark.sql.Row;
  *       {@code binary}, {@code ranking}
  *   <li>{@code reason, detail}: why the row cannot be used; null if it can
  *   <li>{@code prompt}; {@code messages}, its turns if it was a conversation
- *   <li>{@code response_a, response_b, choice, margin} of a comparison
+ *   <li>{@code response_a, response_b, choice, margin} of a comparison, and the {@link TextForm}s
+ *       {@code prompt_form, response_a_form, response_b_form}
  *   <li>{@code candidates} of the other kinds, ARRAY&lt;STRUCT&lt;response, rating&gt;&gt;: one of
  *       a rating or a binary judgement, K of a ranking; a higher rating is better
  *   <li>{@code annotator_id, started_at, created_at, group_key}
@@ -97,27 +99,33 @@ public final class JudgementLog {
     return RowChecks.checked(canonical(rows), parts, judgement)
         .withColumn("content", content(judgement))
         .select(
-            Stream.of(
-                    "source",
-                    "feedback_id",
-                    "kind",
-                    "reason",
-                    "detail",
-                    "prompt",
-                    "messages",
-                    "response_a",
-                    "response_b",
-                    "choice",
-                    "margin",
-                    "candidates",
-                    "annotator_id",
-                    "started_at",
-                    "created_at",
-                    "group_key",
-                    "content",
-                    LogParts.RAW)
-                .map(name -> col(name))
-                .toArray(Column[]::new));
+            columns(
+                "source",
+                "feedback_id",
+                "kind",
+                "reason",
+                "detail",
+                "prompt",
+                "messages",
+                "response_a",
+                "response_b",
+                "choice",
+                "margin",
+                "candidates",
+                "annotator_id",
+                "started_at",
+                "created_at",
+                "group_key",
+                "content",
+                LogParts.RAW));
+  }
+
+  /** The forms of the texts are known here, and cost more than all that is made of them. */
+  private Column[] columns(String... names) {
+    List<String> forms = judgement.isComparison() ? PairIdentity.FORMS : List.of();
+    return Stream.concat(Stream.of(names), forms.stream())
+        .map(functions::col)
+        .toArray(Column[]::new);
   }
 
   /**

@@ -3,9 +3,6 @@ package io.github.sparkrlhf.feedback;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.when;
 
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.text.Normalizer;
 import java.util.Locale;
 import org.apache.spark.sql.Column;
@@ -17,9 +14,6 @@ import org.apache.spark.sql.types.DataTypes;
  * the text as it was written.
  */
 public final class NormalizedText {
-  private static final int PLAIN = 0;
-  private static final int OTHER = 1;
-  private static final int INVALID = 2;
 
   private static final byte[] ASCII = asciiWords();
 
@@ -35,9 +29,18 @@ public final class NormalizedText {
 
   /** {@link #identity(String)} of a column of texts; null for null. */
   public static Column identity(Column text) {
+    return identity(text, TextForm.of(text, Integer.MAX_VALUE));
+  }
+
+  /**
+   * {@link #identity(String)} of a column of texts whose form is known.
+   *
+   * @param form as {@link TextForm#of} gives it
+   */
+  static Column identity(Column text, Column form) {
     UDF1<String, String> identity = t -> t == null ? null : identity(t);
     // Most texts are plain, and handing them to the JVM as strings costs more than looking at them.
-    return when(form(text).equalTo(PLAIN), text)
+    return when(form.equalTo(TextForm.PLAIN), text)
         .otherwise(udf(identity, DataTypes.StringType).apply(text));
   }
 
@@ -122,33 +125,7 @@ public final class NormalizedText {
 
   /** Whether the bytes of a text are UTF-8; null counts as valid. */
   public static Column isValid(Column text) {
-    return form(text).notEqual(INVALID);
-  }
-
-  private static Column form(Column text) {
-    UDF1<byte[], Integer> form = NormalizedText::form;
-    return udf(form, DataTypes.IntegerType).apply(text.cast("binary"));
-  }
-
-  private static int form(byte[] text) {
-    if (text == null || text.length == 0) {
-      return PLAIN;
-    }
-    for (byte unit : text) {
-      if (unit < 0) {
-        return isUtf8(text) ? OTHER : INVALID;
-      }
-    }
-    return text[0] <= ' ' || text[text.length - 1] <= ' ' ? OTHER : PLAIN;
-  }
-
-  static boolean isUtf8(byte[] text) {
-    try {
-      StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
-      return true;
-    } catch (CharacterCodingException e) {
-      return false;
-    }
+    return TextForm.of(text, Integer.MAX_VALUE).notEqual(TextForm.INVALID);
   }
 
   private static String stripped(String text) {

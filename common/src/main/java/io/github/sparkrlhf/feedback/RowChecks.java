@@ -86,8 +86,8 @@ final class RowChecks {
     if (judgement.isComparison()) {
       rules.add(
           QuarantineReason.IDENTICAL_RESPONSES,
-          NormalizedText.identity(col("response_a"))
-              .equalTo(NormalizedText.identity(col("response_b"))));
+          NormalizedText.identity(col("response_a"), col("response_a_form"))
+              .equalTo(NormalizedText.identity(col("response_b"), col("response_b_form"))));
     } else if (judgement.kind().equals(Judgement.RANKING)) {
       Column texts =
           transform(col("candidates"), c -> NormalizedText.identity(c.getField("response")));

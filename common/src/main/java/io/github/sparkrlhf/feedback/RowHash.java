@@ -6,9 +6,13 @@ import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.octet_length;
 import static org.apache.spark.sql.functions.sha2;
 import static org.apache.spark.sql.functions.substring;
+import static org.apache.spark.sql.functions.udf;
 
+import io.github.sparkrlhf.spark.StableHash;
 import java.util.Arrays;
 import org.apache.spark.sql.Column;
+import org.apache.spark.sql.api.java.UDF3;
+import org.apache.spark.sql.types.DataTypes;
 
 /** The hash that makes ids: 24 hexadecimal digits, 96 bits, of a SHA-256. */
 final class RowHash {
@@ -22,6 +26,18 @@ final class RowHash {
    */
   static Column of(Column... texts) {
     return substring(sha2(text(texts).cast("binary"), 256), 1, DIGITS);
+  }
+
+  /** {@link #of(Column...)} of three long texts, which are not put together before. */
+  static Column of(Column first, Column second, Column third) {
+    UDF3<byte[], byte[], byte[], String> hash =
+        (a, b, c) -> StableHash.sha256(bytes(a), bytes(b), bytes(c)).substring(0, DIGITS);
+    return udf(hash, DataTypes.StringType)
+        .apply(first.cast("binary"), second.cast("binary"), third.cast("binary"));
+  }
+
+  private static byte[] bytes(byte[] text) {
+    return text == null ? new byte[0] : text;
   }
 
   /** The one text that is hashed. */

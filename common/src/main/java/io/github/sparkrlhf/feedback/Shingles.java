@@ -1,7 +1,6 @@
 package io.github.sparkrlhf.feedback;
 
 import io.github.sparkrlhf.spark.StableHash;
-import java.util.Arrays;
 
 /**
  * A text as the set of its shingles: all runs of five code points (Broder, 1997). A shorter text is
@@ -33,28 +32,49 @@ final class Shingles {
 
   /** The Jaccard similarity of two texts: common shingles over all shingles, in [0, 1]. */
   static double jaccard(String a, String b) {
-    long[] left = sortedSet(a);
-    long[] right = sortedSet(b);
-    int common = 0;
-    for (int i = 0, j = 0; i < left.length && j < right.length; ) {
-      int order = Long.compare(left[i], right[j]);
-      common += order == 0 ? 1 : 0;
-      i += order <= 0 ? 1 : 0;
-      j += order >= 0 ? 1 : 0;
-    }
-    return (double) common / (left.length + right.length - common);
+    long[] left = hashes(a);
+    long[] right = hashes(b);
+    LongSet all = new LongSet(left.length + right.length);
+    int distinctLeft = all.addAll(left);
+    int onlyRight = all.addAll(right);
+    int distinctRight = new LongSet(right.length).addAll(right);
+    return (double) (distinctRight - onlyRight) / (distinctLeft + onlyRight);
   }
 
-  private static long[] sortedSet(String text) {
-    long[] hashes = hashes(text);
-    Arrays.sort(hashes);
-    int size = 0;
-    for (int i = 0; i < hashes.length; i++) {
-      if (i == 0 || hashes[i] != hashes[i - 1]) {
-        hashes[size++] = hashes[i];
-      }
+  /** Hashes in a table with open addressing: they are random already. */
+  private static final class LongSet {
+    private final long[] table;
+    private boolean hasZero;
+
+    LongSet(int capacity) {
+      this.table = new long[Integer.highestOneBit(Math.max(1, capacity)) * 4];
     }
-    return Arrays.copyOf(hashes, size);
+
+    /** Adds numbers and returns how many are new. */
+    int addAll(long[] numbers) {
+      int added = 0;
+      for (long number : numbers) {
+        added += add(number) ? 1 : 0;
+      }
+      return added;
+    }
+
+    private boolean add(long number) {
+      if (number == 0) {
+        boolean added = !hasZero;
+        hasZero = true;
+        return added;
+      }
+      int slot = (int) number & (table.length - 1);
+      while (table[slot] != 0) {
+        if (table[slot] == number) {
+          return false;
+        }
+        slot = (slot + 1) & (table.length - 1);
+      }
+      table[slot] = number;
+      return true;
+    }
   }
 
   /** The finaliser of MurmurHash3 (Appleby, 2011). */

@@ -2,14 +2,17 @@ package io.github.sparkrlhf.feedback;
 
 import static org.apache.spark.sql.functions.udf;
 
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.api.java.UDF1;
 import org.apache.spark.sql.types.DataTypes;
 
-/** What keeps a text from being used, in one look at its bytes. */
+/** What a text is like, in one look at its bytes: among others what keeps it from being used. */
 final class TextForm {
-  static final int USABLE = 0;
+  /** Usable, nothing but ASCII, and without white space at its ends: it is its own identity. */
+  static final int PLAIN = 0;
 
   /** Null, empty, or nothing but white space of any script. */
   static final int BLANK = 1;
@@ -19,6 +22,9 @@ final class TextForm {
 
   /** More Unicode characters than allowed. */
   static final int OVERLONG = 3;
+
+  /** Usable, but not plain. */
+  static final int OTHER = 4;
 
   private TextForm() {}
 
@@ -36,13 +42,25 @@ final class TextForm {
     for (byte unit : text) {
       bits |= unit;
     }
-    if (bits < 0 && !NormalizedText.isUtf8(text)) {
+    if (bits < 0 && !isUtf8(text)) {
       return INVALID;
     }
     if (isBlank(text)) {
       return BLANK;
     }
-    return text.length > maxCharacters && characters(text) > maxCharacters ? OVERLONG : USABLE;
+    if (text.length > maxCharacters && characters(text) > maxCharacters) {
+      return OVERLONG;
+    }
+    return bits >= 0 && text[0] > ' ' && text[text.length - 1] > ' ' ? PLAIN : OTHER;
+  }
+
+  private static boolean isUtf8(byte[] text) {
+    try {
+      StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
+      return true;
+    } catch (CharacterCodingException e) {
+      return false;
+    }
   }
 
   private static boolean isBlank(byte[] text) {

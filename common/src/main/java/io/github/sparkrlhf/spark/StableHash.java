@@ -3,6 +3,7 @@ package io.github.sparkrlhf.spark;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.HexFormat;
 import org.apache.spark.sql.catalyst.expressions.XXH64;
 import org.apache.spark.unsafe.Platform;
@@ -35,13 +36,20 @@ public final class StableHash {
 
   /** The SHA-256 of the parts in hexadecimal; a separator keeps ("ab","c") and ("a","bc") apart. */
   public static String sha256(String... parts) {
+    return sha256(
+        Arrays.stream(parts)
+            .map(part -> part.getBytes(StandardCharsets.UTF_8))
+            .toArray(byte[][]::new));
+  }
+
+  /** {@link #sha256(String...)} of texts in UTF-8. */
+  public static String sha256(byte[]... parts) {
     try {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      for (String part : parts) {
-        byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
-        digest.update(Integer.toString(bytes.length).getBytes(StandardCharsets.UTF_8));
+      for (byte[] part : parts) {
+        digest.update(Integer.toString(part.length).getBytes(StandardCharsets.UTF_8));
         digest.update((byte) ':');
-        digest.update(bytes);
+        digest.update(part);
       }
       return HexFormat.of().formatHex(digest.digest());
     } catch (NoSuchAlgorithmException e) {

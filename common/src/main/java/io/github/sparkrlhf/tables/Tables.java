@@ -257,6 +257,8 @@ public final class Tables {
             + ") USING iceberg PARTITIONED BY ("
             + Table.RUN_ID
             + ") TBLPROPERTIES ('write.distribution-mode'='none',"
+            // Enough for names; texts give up their dictionary sooner.
+            + " 'write.parquet.dict-size-bytes'='131072',"
             + " 'write.spark.fanout.enabled'='true',"
             + " 'write.metadata.delete-after-commit.enabled'='true',"
             + " 'write.metadata.previous-versions-max'='20')");

@@ -91,11 +91,7 @@ public final class Reliability implements AutoCloseable {
         blocks.map(PairVotes::agreements).reduce((left, right) -> left.plus(right));
     int unknown = annotators.size();
     this.patterns =
-        blocks.isEmpty()
-            ? new VotePatterns.Builder().build()
-            : blocks
-                .map(block -> block.patterns(unknown))
-                .reduce((left, right) -> left.plus(right));
+        blocks.map(block -> block.patterns(unknown)).reduce((left, right) -> left.plus(right));
     boolean overlapping = agreements.totals()[0] > 0;
     JudgingTimes times =
         annotators.timed()

@@ -68,7 +68,7 @@ class JudgementLogTest {
             .first();
     assertThat(row.mkString("|"))
         .isEqualTo(
-            "log|i|comparison|null|null|p|null|\u00e9\u00e9\u00e9\u00e9\u00e9|y|a|2.0|null|null|null|2020-01-01 10:00:00.0|g");
+            "log|i|comparison|null|null|p|null|\u00e9\u00e9\u00e9\u00e9\u00e9|y|a|2.0|null|null|null|2020-01-01 10:00:00.0|g|0|4|0");
   }
 
   @Test

@@ -1,5 +1,6 @@
 package io.github.sparkrlhf.tables;
 
+import static org.apache.spark.sql.functions.lit;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -7,6 +8,8 @@ import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import java.nio.file.Path;
 import java.util.Map;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -33,6 +36,24 @@ class InputsTest {
     assertThat(Inputs.fingerprint(spark, path)).isEqualTo(before);
     spark.range(3).write().mode("append").parquet(path);
     assertThat(Inputs.fingerprint(spark, path)).isNotEqualTo(before);
+  }
+
+  @Test
+  void foldersOfDaysAreColumnsOfNewFilesToo() {
+    String path = folder.resolve("log").toString();
+    days(1).write().partitionBy("day").parquet(path);
+    String before = Inputs.fingerprint(spark, path);
+    assertThat(Inputs.since(spark, path, before)).isEmpty();
+
+    days(2).write().mode("append").partitionBy("day").parquet(path);
+
+    assertThat(Inputs.since(spark, path, before).orElseThrow().collectAsList())
+        .extracting(row -> row.<Integer>getAs("day"))
+        .containsExactly(2);
+  }
+
+  private Dataset<Row> days(int day) {
+    return spark.range(1).withColumn("day", lit(day)).coalesce(1);
   }
 
   @Test

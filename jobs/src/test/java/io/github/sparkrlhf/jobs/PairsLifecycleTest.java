@@ -159,20 +159,32 @@ class PairsLifecycleTest {
     append(log, "true");
     pairs(log, "run");
     for (String layout : List.of("trl", "verl")) {
-      String export = folder.resolve(layout).toString();
-      run(
-          "export",
-          "--pairs-run",
-          "run",
-          "--rows",
-          "comparisons",
-          "--layout",
-          layout,
-          "--output",
-          export);
-      run("pairs", "--layout", "trl", "--input", export, "--run-id", layout);
-      assertThat(comparisons(layout)).as(layout).isEqualTo(comparisons("run"));
+      assertExportIsReadBack("run", layout);
     }
+  }
+
+  @Test
+  void anExportWithoutStrengthsIsReadBackAsTheSameComparisons() throws Exception {
+    Path log = folder.resolve("log");
+    append(log, "true", "margin");
+    pairs(log, "run");
+    assertExportIsReadBack("run", "trl");
+  }
+
+  private void assertExportIsReadBack(String run, String layout) {
+    String export = folder.resolve(layout).toString();
+    run(
+        "export",
+        "--pairs-run",
+        run,
+        "--rows",
+        "comparisons",
+        "--layout",
+        layout,
+        "--output",
+        export);
+    run("pairs", "--layout", "trl", "--input", export, "--run-id", layout);
+    assertThat(comparisons(layout)).as(layout).isEqualTo(comparisons(run));
   }
 
   private List<String> comparisons(String run) {
@@ -199,9 +211,10 @@ class PairsLifecycleTest {
         .toList();
   }
 
-  private void append(Path log, String condition) {
+  private void append(Path log, String condition, String... without) {
     SparkTestSession.get()
         .sql("SELECT * FROM (" + VOTES + ") WHERE " + condition)
+        .drop(without)
         .coalesce(1)
         .write()
         .mode("append")

@@ -7,6 +7,7 @@ import ai.djl.ndarray.types.Shape;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 
 /**
  * What all layers of one forward pass share: rotary tables, the additive attention mask and scalar
@@ -17,6 +18,7 @@ final class AttentionContext {
   // Large enough that exp() gives exactly 0 and small enough that sums stay finite.
   private static final float MASKED = -1e9f;
 
+  private final NDArray ids;
   private final NDArray cosine;
   private final NDArray sine;
   private final NDArray mask;
@@ -24,7 +26,13 @@ final class AttentionContext {
   private final NDArray normEpsilon;
 
   private AttentionContext(
-      NDManager manager, TransformerConfig config, NDArray cosine, NDArray sine, NDArray mask) {
+      NDManager manager,
+      TransformerConfig config,
+      NDArray ids,
+      NDArray cosine,
+      NDArray sine,
+      NDArray mask) {
+    this.ids = ids;
     this.cosine = cosine;
     this.sine = sine;
     this.mask = mask;
@@ -57,10 +65,13 @@ final class AttentionContext {
     FloatBuffer cosine = floats(rows * time * half);
     FloatBuffer sine = floats(rows * time * half);
     FloatBuffer mask = floats(rows * time * keys);
-    float[] inverseFrequency = inverseFrequency(config);
+    long[] ids = new long[rows * time];
+    int longest = keys - Arrays.stream(padding).min().orElse(0);
+    float[] inverseFrequency = config.ropeScaling().inverseFrequencies(config, longest);
     for (int row = 0; row < rows; row++) {
       for (int t = start; t < keys; t++) {
-        float position = Math.max(0, t - padding[row]);
+        int position = Math.max(0, t - padding[row]);
+        ids[row * time + t - start] = position;
         for (int i = 0; i < half; i++) {
           float angle = position * inverseFrequency[i];
           cosine.put((float) Math.cos(angle));
@@ -74,19 +85,10 @@ final class AttentionContext {
     return new AttentionContext(
         manager,
         config,
+        manager.create(ids, new Shape(rows, time)),
         array(manager, cosine, new Shape(rows, 1, time, half)),
         array(manager, sine, new Shape(rows, 1, time, half)),
         array(manager, mask, new Shape(rows, 1, 1, time, keys)));
-  }
-
-  /** Frequencies of the rotary embedding (Su et al., 2021), in float32 as transformers does. */
-  private static float[] inverseFrequency(TransformerConfig config) {
-    float[] frequencies = new float[config.headSize() / 2];
-    for (int i = 0; i < frequencies.length; i++) {
-      double exponent = 2.0 * i / config.headSize();
-      frequencies[i] = (float) (1.0 / Math.pow(config.ropeTheta(), exponent));
-    }
-    return frequencies;
   }
 
   /**
@@ -101,6 +103,11 @@ final class AttentionContext {
     NDArray rotatedFirst = first.mul(cosine).sub(second.mul(sine));
     NDArray rotatedSecond = second.mul(cosine).add(first.mul(sine));
     return rotatedFirst.concat(rotatedSecond, HEAD_AXIS);
+  }
+
+  /** The positions of the queries, int64 {@code [batch or 1, time]}. */
+  NDArray ids() {
+    return ids;
   }
 
   /** Additive mask {@code [batch or 1, 1, 1, time, keys]}. */

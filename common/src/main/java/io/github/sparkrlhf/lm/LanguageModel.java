@@ -9,11 +9,12 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 
 /**
- * A model as it stands in a Hugging Face directory: {@code config.json}, {@code model.safetensors},
- * the tokenizer's files, and {@code rlhf.json} with provenance. Only JSON and safetensors are ever
- * read.
+ * A model as it stands in a Hugging Face directory: {@code config.json}, {@code model.safetensors}
+ * or several such files, the tokenizer's files, and {@code rlhf.json} with provenance. Only JSON
+ * and safetensors are ever read.
  *
  * @param config the shape of the transformer
  * @param weights all weights, flat, in the order of {@link TransformerConfig#layout}
@@ -21,8 +22,10 @@ import java.util.Map;
  */
 public record LanguageModel(TransformerConfig config, float[] weights, TokenizerFile tokenizer) {
   private static final String CONFIG = "config.json";
-  private static final String WEIGHTS = "model.safetensors";
   private static final int MAX_NAMES = 20;
+  private static final Pattern GPT2_BARE = Pattern.compile("(?:wte|wpe|h|ln_f)\\.");
+  private static final Pattern GPT2_MASK =
+      Pattern.compile("(?:transformer\\.)?h\\.\\d+\\.attn\\.(?:bias|masked_bias)");
 
   /**
    * Reads a model directory.
@@ -34,7 +37,7 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
       throw JobFailure.usage("Cannot read model " + directory + ": there is no such directory");
     }
     TransformerConfig config = TransformerConfig.load(directory.resolve(CONFIG));
-    float[] weights = readWeights(directory.resolve(WEIGHTS), config);
+    float[] weights = readWeights(directory, config);
     TokenizerFile tokenizer = TokenizerFile.load(directory);
     int tokens = Tokenizer.of(tokenizer).vocabularySize();
     if (tokens > config.vocabularySize()) {
@@ -49,23 +52,46 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
     return new LanguageModel(config, weights, tokenizer);
   }
 
-  private static float[] readWeights(Path file, TransformerConfig config) {
+  private static float[] readWeights(Path directory, TransformerConfig config) {
     ParameterLayout layout = config.layout();
-    try (Safetensors tensors = Safetensors.open(file)) {
-      requireFit(file, tensors, config);
+    try (WeightFiles tensors = WeightFiles.open(directory)) {
+      requireFit(tensors, config);
       // Only now: what the file really holds bounds what is allocated.
       float[] weights = new float[layout.size()];
+      Map<String, String> stored = storedNames(tensors, config);
       for (ParameterLayout.Parameter parameter : layout.parameters()) {
-        tensors.readInto(parameter.name(), weights, parameter.offset());
+        tensors.readInto(
+            stored.get(parameter.name()), weights, parameter.offset(), parameter.size());
       }
       return weights;
     }
   }
 
+  /**
+   * The names of the tensors in the file by the names that they have here. The oldest files of
+   * GPT-2 name the trunk's tensors without prefix, and hold its attention mask as well.
+   */
+  private static Map<String, String> storedNames(WeightFiles tensors, TransformerConfig config) {
+    Map<String, String> names = new LinkedHashMap<>();
+    for (Safetensors.Tensor tensor : tensors.tensors()) {
+      String name = tensor.name();
+      boolean gpt2 = config.family() == TransformerConfig.Family.GPT2;
+      if (gpt2 && GPT2_MASK.matcher(name).matches()) {
+        continue;
+      }
+      names.put(
+          gpt2 && GPT2_BARE.matcher(name).lookingAt() ? config.family().prefix() + name : name,
+          name);
+    }
+    return names;
+  }
+
   /** Checks that the file has exactly the tensors of the configuration, in their shapes. */
-  private static void requireFit(Path file, Safetensors tensors, TransformerConfig config) {
+  private static void requireFit(WeightFiles tensors, TransformerConfig config) {
+    Map<String, long[]> shapes = new LinkedHashMap<>();
+    tensors.tensors().forEach(tensor -> shapes.put(tensor.name(), tensor.shape()));
     Map<String, long[]> found = new LinkedHashMap<>();
-    tensors.tensors().forEach(tensor -> found.put(tensor.name(), tensor.shape()));
+    storedNames(tensors, config).forEach((name, stored) -> found.put(name, shapes.get(stored)));
     if (config.tiedEmbeddings()) {
       found.remove("lm_head.weight");
     }
@@ -85,14 +111,14 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
     if (!missing.isEmpty() || !found.isEmpty()) {
       throw JobFailure.failure(
           "Cannot use "
-              + file
+              + tensors.shownAs()
               + ": missing tensors "
               + abridged(missing)
               + ", unexpected "
               + abridged(List.copyOf(found.keySet())));
     }
     if (!misshapen.isEmpty()) {
-      throw JobFailure.failure("Cannot use " + file + ": " + misshapen.get(0));
+      throw JobFailure.failure("Cannot use " + tensors.shownAs() + ": " + misshapen.get(0));
     }
   }
 
@@ -121,12 +147,8 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
     Files.writeString(
         directory.resolve(CONFIG),
         config.toJson(tokenizer.bosId(), tokenizer.eosId(), tokenizer.padId()));
-    writeWeights(directory.resolve(WEIGHTS));
+    WeightFiles.write(directory, config.layout(), weights, WeightFiles.SHARD_BYTES);
     tokenizer.save(directory);
-  }
-
-  private void writeWeights(Path file) {
-    Safetensors.write(file, config.layout().tensors(""), weights, Map.of("format", "pt"));
   }
 
   /**

@@ -49,22 +49,24 @@ public final class ParameterLayout implements Serializable {
 
   static ParameterLayout of(TransformerConfig c) {
     ParameterLayout layout = new ParameterLayout();
-    layout.add("model.embed_tokens.weight", c.vocabularySize(), c.hiddenSize());
+    layout.add(c.embeddingName(), c.vocabularySize(), c.hiddenSize());
+    if (c.family().learnsPositions()) {
+      layout.add(c.positionName(), c.maxPositions(), c.hiddenSize());
+    }
     for (int i = 0; i < c.layers(); i++) {
-      String prefix = layerPrefix(i);
+      String prefix = c.layerPrefix(i);
       DecoderLayer.parameterShapes(c).forEach((name, shape) -> layout.add(prefix + name, shape));
     }
-    layout.add("model.norm.weight", c.hiddenSize());
+    layout.add(c.lastNormName() + ".weight", c.hiddenSize());
+    if (c.family() == TransformerConfig.Family.GPT2) {
+      layout.add(c.lastNormName() + ".bias", c.hiddenSize());
+    }
     if (c.head() == TransformerConfig.Head.SEQUENCE_CLASSIFICATION) {
-      layout.add("score.weight", 1, c.hiddenSize());
+      layout.add(c.headName(), 1, c.hiddenSize());
     } else if (!c.tiedEmbeddings()) {
-      layout.add("lm_head.weight", c.vocabularySize(), c.hiddenSize());
+      layout.add(c.headName(), c.vocabularySize(), c.hiddenSize());
     }
     return layout;
-  }
-
-  static String layerPrefix(int layer) {
-    return "model.layers." + layer + ".";
   }
 
   private void add(String name, long... shape) {

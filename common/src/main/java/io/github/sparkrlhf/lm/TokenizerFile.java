@@ -41,7 +41,7 @@ public record TokenizerFile(String json, int bosId, int eosId, int padId) implem
    * @throws JobFailure if files are missing or malformed
    */
   public static TokenizerFile load(Path modelDirectory) {
-    String json = read(modelDirectory.resolve(TOKENIZER));
+    String json = ModelFiles.text(modelDirectory.resolve(TOKENIZER));
     TokenizerJson tokenizer =
         TokenizerJson.parse(json, modelDirectory.resolve(TOKENIZER).toString());
     JsonNode config = readOptional(modelDirectory.resolve(CONFIG));
@@ -85,23 +85,12 @@ public record TokenizerFile(String json, int bosId, int eosId, int padId) implem
     }
   }
 
-  private static String read(Path file) {
-    if (!Files.isRegularFile(file)) {
-      throw JobFailure.failure("Cannot read tokenizer: %s does not exist".formatted(file));
-    }
-    try {
-      return Files.readString(file);
-    } catch (IOException e) {
-      throw JobFailure.failure("Cannot read %s: %s".formatted(file, e.getMessage()), e);
-    }
-  }
-
   private static JsonNode readOptional(Path file) {
     if (!Files.exists(file)) {
       return MissingNode.getInstance();
     }
     try {
-      return JSON.readTree(read(file));
+      return JSON.readTree(ModelFiles.text(file));
     } catch (JsonProcessingException e) {
       throw JobFailure.failure(
           "Cannot read %s: it is not JSON (%s)".formatted(file, e.getOriginalMessage()), e);

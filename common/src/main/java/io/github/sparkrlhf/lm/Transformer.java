@@ -14,7 +14,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A decoder-only transformer of the Llama family as a DJL block.
+ * A decoder-only transformer as a DJL block.
  *
  * <p>Input: token ids, int64 {@code [batch, time]}, right-padded. Output: logits {@code [batch,
  * time, vocabulary]}, or scores {@code [batch, time, 1]} with a classification head.
@@ -28,9 +28,9 @@ public final class Transformer extends AbstractBlock {
   public Transformer(TransformerConfig config) {
     this.config = config;
     for (int i = 0; i < config.layers(); i++) {
-      DecoderLayer layer = addChildBlock("layers." + i, new DecoderLayer(config));
+      DecoderLayer layer = addChildBlock("layers." + i, DecoderLayer.of(config));
       layers.add(layer);
-      String prefix = ParameterLayout.layerPrefix(i);
+      String prefix = config.layerPrefix(i);
       layer.byName().forEach((name, parameter) -> byName.put(prefix + name, parameter));
     }
     for (ParameterLayout.Parameter parameter : config.layout().parameters()) {
@@ -74,13 +74,21 @@ public final class Transformer extends AbstractBlock {
       AttentionContext positions,
       KeyValueCache cache,
       boolean training) {
-    NDArray hidden = Rows.select(value(store, "model.embed_tokens.weight", ids, training), ids);
+    NDArray hidden = Rows.select(value(store, config.embeddingName(), ids, training), ids);
+    if (config.family().learnsPositions()) {
+      NDArray learned = value(store, config.positionName(), ids, training);
+      hidden = hidden.add(Rows.select(learned, positions.ids()));
+    }
     for (int i = 0; i < layers.size(); i++) {
       KeyValueCache.Layer layerCache = cache == null ? null : cache.layer(i);
       hidden = layers.get(i).apply(store, hidden, positions, layerCache, training);
     }
-    return RmsNorm.apply(
-        hidden, value(store, "model.norm.weight", ids, training), positions.normEpsilon());
+    NDArray weight = value(store, config.lastNormName() + ".weight", ids, training);
+    if (config.family() != TransformerConfig.Family.GPT2) {
+      return RmsNorm.apply(hidden, weight, positions.normEpsilon());
+    }
+    NDArray bias = value(store, config.lastNormName() + ".bias", ids, training);
+    return Gpt2Layer.norm(hidden, weight, bias, config);
   }
 
   /**
@@ -90,13 +98,8 @@ public final class Transformer extends AbstractBlock {
    * @return logits {@code [..., vocabulary]}, or scores {@code [..., 1]} with a classification head
    */
   public NDArray head(ParameterStore store, NDArray hidden, boolean training) {
-    String name;
-    if (config.head() == TransformerConfig.Head.SEQUENCE_CLASSIFICATION) {
-      name = "score.weight";
-    } else {
-      name = config.tiedEmbeddings() ? "model.embed_tokens.weight" : "lm_head.weight";
-    }
-    return Linear.linear(hidden, value(store, name, hidden, training)).singletonOrThrow();
+    return Linear.linear(hidden, value(store, config.headName(), hidden, training))
+        .singletonOrThrow();
   }
 
   private NDArray value(ParameterStore store, String name, NDArray like, boolean training) {

@@ -1,30 +1,29 @@
 package io.github.sparkrlhf.lm;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.spark.JobFailure;
-import java.io.IOException;
 import java.io.Serializable;
-import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * The shape of a decoder-only transformer of the Llama family, as Hugging Face's {@code
- * config.json} describes it. A field that would change the result and is not supported is refused
- * by name, never ignored.
+ * The shape of a decoder-only transformer, as Hugging Face's {@code config.json} describes it. A
+ * field that would change the result and is not supported is refused by name, never ignored.
  *
- * @param family Llama or Qwen2
+ * @param family what its layers are made of
  * @param head what sits on top of the hidden states
  * @param vocabularySize number of token ids
  * @param hiddenSize width of the residual stream
- * @param intermediateSize width of the gated feed-forward layer
+ * @param intermediateSize width of the feed-forward layer
  * @param layers number of decoder layers
  * @param heads number of query heads
  * @param keyValueHeads number of key and value heads; divides {@code heads}
  * @param headSize width of one head; even
- * @param normEpsilon epsilon of the root-mean-square norm
- * @param ropeTheta base of the rotary position embedding
+ * @param normEpsilon epsilon of the norms
+ * @param ropeTheta base of the rotary position embedding; without meaning where positions are
+ *     learned
+ * @param ropeScaling how it is stretched
  * @param maxPositions longest sequence in tokens
  * @param tiedEmbeddings whether the language-model head is the embedding matrix
  * @param attentionBias whether the projections of attention have biases (Qwen2: all but the output)
@@ -42,6 +41,7 @@ public record TransformerConfig(
     int headSize,
     double normEpsilon,
     double ropeTheta,
+    RopeScaling ropeScaling,
     int maxPositions,
     boolean tiedEmbeddings,
     boolean attentionBias,
@@ -53,19 +53,46 @@ public record TransformerConfig(
 
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  /** The model families that share this code path. */
+  /** The model families. All but GPT-2 share one code path. */
   public enum Family {
     /** {@code model_type} llama. */
-    LLAMA("llama", "Llama"),
+    LLAMA("llama", "Llama", "model."),
+    /** {@code model_type} mistral: a Llama without biases, here also without a sliding window. */
+    MISTRAL("mistral", "Mistral", "model."),
     /** {@code model_type} qwen2: biases on the query, key and value projections only. */
-    QWEN2("qwen2", "Qwen2");
+    QWEN2("qwen2", "Qwen2", "model."),
+    /** {@code model_type} gpt2: learned positions, layer norms, biases everywhere. */
+    GPT2("gpt2", "GPT2", "transformer.");
 
     private final String modelType;
+    private final String className;
     private final String prefix;
 
-    Family(String modelType, String prefix) {
+    Family(String modelType, String className, String prefix) {
       this.modelType = modelType;
+      this.className = className;
       this.prefix = prefix;
+    }
+
+    /** The name under {@code model_type}. */
+    String modelType() {
+      return modelType;
+    }
+
+    /** What the names of all tensors but those of the head begin with. */
+    String prefix() {
+      return prefix;
+    }
+
+    /** The name under {@code architectures}. */
+    String architecture(Head head) {
+      boolean headOfGpt2 = this == GPT2 && head == Head.CAUSAL_LM;
+      return className + (headOfGpt2 ? "LMHeadModel" : head.suffix);
+    }
+
+    /** Whether positions are learned embeddings, not rotations. */
+    boolean learnsPositions() {
+      return this == GPT2;
     }
   }
 
@@ -92,7 +119,7 @@ public record TransformerConfig(
     require(heads > 0, "num_attention_heads", heads);
     require(keyValueHeads > 0 && heads % keyValueHeads == 0, "num_key_value_heads", keyValueHeads);
     require(headSize > 0 && headSize % 2 == 0, "head_dim", headSize);
-    require(normEpsilon > 0, "rms_norm_eps", normEpsilon);
+    require(normEpsilon > 0, "epsilon of the norms", normEpsilon);
     require(ropeTheta > 0, "rope_theta", ropeTheta);
     require(maxPositions > 0, "max_position_embeddings", maxPositions);
   }
@@ -121,6 +148,7 @@ public record TransformerConfig(
         hiddenSize / heads,
         1e-6,
         10_000.0,
+        RopeScaling.NONE,
         maxPositions,
         true,
         false,
@@ -141,6 +169,7 @@ public record TransformerConfig(
         headSize,
         normEpsilon,
         ropeTheta,
+        ropeScaling,
         maxPositions,
         tiedEmbeddings,
         attentionBias,
@@ -149,7 +178,35 @@ public record TransformerConfig(
 
   /** Whether the output projection of attention has a bias. */
   boolean attentionOutputBias() {
-    return attentionBias && family == Family.LLAMA;
+    return attentionBias && family != Family.QWEN2;
+  }
+
+  /** The name of the matrix that turns token ids into hidden states. */
+  String embeddingName() {
+    return family.prefix() + (family == Family.GPT2 ? "wte.weight" : "embed_tokens.weight");
+  }
+
+  /** The name of the matrix of learned positions. */
+  String positionName() {
+    return family.prefix() + "wpe.weight";
+  }
+
+  /** What the names of the last norm's parameters begin with. */
+  String lastNormName() {
+    return family.prefix() + (family == Family.GPT2 ? "ln_f" : "norm");
+  }
+
+  /** What the names of a layer's parameters begin with. */
+  String layerPrefix(int layer) {
+    return family.prefix() + (family == Family.GPT2 ? "h." : "layers.") + layer + ".";
+  }
+
+  /** The name of the head's matrix. */
+  String headName() {
+    if (head == Head.SEQUENCE_CLASSIFICATION) {
+      return "score.weight";
+    }
+    return tiedEmbeddings ? embeddingName() : "lm_head.weight";
   }
 
   /** The names, shapes and places of all parameters under Hugging Face's names. */
@@ -167,101 +224,19 @@ public record TransformerConfig(
   public static TransformerConfig load(Path file) {
     JsonNode json;
     try {
-      json = JSON.readTree(Files.readString(file));
-    } catch (IOException e) {
-      throw JobFailure.failure("Cannot read " + file + ": " + e.getMessage(), e);
+      json = JSON.readTree(ModelFiles.text(file));
+    } catch (JsonProcessingException e) {
+      throw JobFailure.failure(
+          "Cannot read " + file + ": it is not JSON (" + e.getOriginalMessage() + ")", e);
     }
     try {
-      TransformerConfig config = parse(json);
+      TransformerConfig config = ConfigJson.read(json);
       // Fails here, by the file's name, if one array cannot hold so many weights.
       config.layout();
       return config;
     } catch (JobFailure e) {
       throw JobFailure.failure("Cannot use " + file + ": " + e.getMessage(), e);
     }
-  }
-
-  private static TransformerConfig parse(JsonNode json) {
-    String architecture = json.path("architectures").path(0).asText("");
-    Family family = null;
-    Head head = null;
-    for (Family candidate : Family.values()) {
-      for (Head candidateHead : Head.values()) {
-        if (architecture.equals(candidate.prefix + candidateHead.suffix)) {
-          family = candidate;
-          head = candidateHead;
-        }
-      }
-    }
-    if (family == null) {
-      throw JobFailure.failure("architecture '" + architecture + "' is not supported");
-    }
-    refuseUnsupported(json, head);
-    int heads = integer(json, "num_attention_heads", -1);
-    int hiddenSize = integer(json, "hidden_size", -1);
-    return new TransformerConfig(
-        family,
-        head,
-        integer(json, "vocab_size", -1),
-        hiddenSize,
-        integer(json, "intermediate_size", -1),
-        integer(json, "num_hidden_layers", -1),
-        heads,
-        integer(json, "num_key_value_heads", heads),
-        integer(json, "head_dim", heads > 0 ? hiddenSize / heads : -1),
-        json.path("rms_norm_eps").asDouble(1e-6),
-        ropeTheta(json),
-        integer(json, "max_position_embeddings", 2048),
-        json.path("tie_word_embeddings").asBoolean(false),
-        family == Family.QWEN2 || json.path("attention_bias").asBoolean(false),
-        json.path("mlp_bias").asBoolean(false));
-  }
-
-  private static void refuseUnsupported(JsonNode json, Head head) {
-    String activation = json.path("hidden_act").asText("silu");
-    if (!activation.equals("silu")) {
-      throw JobFailure.failure("hidden_act '" + activation + "' is not supported");
-    }
-    if (json.path("use_sliding_window").asBoolean(false)) {
-      throw JobFailure.failure("use_sliding_window is not supported");
-    }
-    if (json.has("quantization_config")) {
-      throw JobFailure.failure("quantization_config is not supported");
-    }
-    for (String field : new String[] {"rope_scaling", "rope_parameters"}) {
-      JsonNode rope = json.path(field);
-      String type = rope.path("rope_type").asText(rope.path("type").asText("default"));
-      if (!type.equals("default")) {
-        throw JobFailure.failure(field + " of type '" + type + "' is not supported");
-      }
-    }
-    if (head == Head.SEQUENCE_CLASSIFICATION) {
-      int labels =
-          json.has("num_labels")
-              ? json.path("num_labels").asInt()
-              : json.has("id2label") ? json.path("id2label").size() : 2;
-      if (labels != 1) {
-        throw JobFailure.failure("a reward model has one label, this one has " + labels);
-      }
-    }
-  }
-
-  private static double ropeTheta(JsonNode json) {
-    JsonNode parameters = json.path("rope_parameters").path("rope_theta");
-    return parameters.isNumber()
-        ? parameters.asDouble()
-        : json.path("rope_theta").asDouble(10_000.0);
-  }
-
-  private static int integer(JsonNode json, String field, int fallback) {
-    JsonNode value = json.path(field);
-    if (!value.isNumber()) {
-      return fallback;
-    }
-    if (!value.isIntegralNumber() || !value.canConvertToInt()) {
-      throw JobFailure.failure(field + " cannot be " + value.asText());
-    }
-    return value.intValue();
   }
 
   private static void require(boolean holds, String field, Number value) {
@@ -278,40 +253,6 @@ public record TransformerConfig(
    * @param padId token id of padding
    */
   public String toJson(int bosId, int eosId, int padId) {
-    ObjectNode json = JSON.createObjectNode();
-    json.putArray("architectures").add(family.prefix + head.suffix);
-    if (family == Family.LLAMA) {
-      json.put("attention_bias", attentionBias);
-      json.put("mlp_bias", mlpBias);
-    } else {
-      json.put("use_sliding_window", false);
-    }
-    json.put("attention_dropout", 0.0);
-    json.put("bos_token_id", bosId);
-    json.put("dtype", "float32");
-    json.put("eos_token_id", eosId);
-    json.put("head_dim", headSize);
-    json.put("hidden_act", "silu");
-    json.put("hidden_size", hiddenSize);
-    if (head == Head.SEQUENCE_CLASSIFICATION) {
-      json.putObject("id2label").put("0", "LABEL_0");
-      json.putObject("label2id").put("LABEL_0", 0);
-    }
-    json.put("initializer_range", ParameterLayout.INITIAL_DEVIATION);
-    json.put("intermediate_size", intermediateSize);
-    json.put("max_position_embeddings", maxPositions);
-    json.put("model_type", family.modelType);
-    json.put("num_attention_heads", heads);
-    json.put("num_hidden_layers", layers);
-    json.put("num_key_value_heads", keyValueHeads);
-    json.put("pad_token_id", padId);
-    json.put("rms_norm_eps", normEpsilon);
-    json.putObject("rope_parameters").put("rope_theta", ropeTheta).put("rope_type", "default");
-    json.put("rope_theta", ropeTheta);
-    json.put("tie_word_embeddings", tiedEmbeddings);
-    json.put("torch_dtype", "float32");
-    json.put("use_cache", true);
-    json.put("vocab_size", vocabularySize);
-    return json.toPrettyString() + "\n";
+    return ConfigJson.write(this, bosId, eosId, padId);
   }
 }

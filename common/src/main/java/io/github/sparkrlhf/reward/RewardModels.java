@@ -6,8 +6,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.lm.ModelDirectories;
+import io.github.sparkrlhf.lm.ModelFiles;
 import io.github.sparkrlhf.spark.JobFailure;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -95,12 +95,10 @@ public final class RewardModels {
           "Cannot read reward model in %s: there is no %s".formatted(directory, DESCRIPTION));
     }
     try {
-      return JSON.readTree(Files.readString(file));
+      return JSON.readTree(ModelFiles.text(file));
     } catch (JsonProcessingException e) {
       throw JobFailure.failure(
           "Cannot read %s: it is not JSON (%s)".formatted(file, e.getOriginalMessage()), e);
-    } catch (IOException e) {
-      throw JobFailure.failure("Cannot read %s: %s".formatted(file, e), e);
     }
   }
 }

@@ -29,6 +29,8 @@ class LanguageModelTest {
     TIED(LanguageModelTest.TIED),
     UNTIED(untied(TransformerConfig.Family.LLAMA, false)),
     QWEN2(untied(TransformerConfig.Family.QWEN2, true)),
+    GPT2(gpt2()),
+    GPT2_REWARD(gpt2().withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION)),
     REWARD(LanguageModelTest.TIED.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION));
 
     private final TransformerConfig config;
@@ -75,6 +77,21 @@ class LanguageModelTest {
     tensors.add(new Safetensors.Tensor("lm_head.weight", new long[] {259, 16}, "F32"));
     float[] weights = Arrays.copyOf(model.weights(), model.weights().length + 259 * 16);
     Arrays.fill(weights, model.weights().length, weights.length, 7);
+    rewrite("model", tensors, weights);
+    assertThat(LanguageModel.load(directory.resolve("model")).weights()).isEqualTo(model.weights());
+  }
+
+  @Test
+  void namesOfGpt2MayLackTheirPrefixAndTheFileMayHoldItsMask() {
+    LanguageModel model = model(gpt2());
+    model.save(directory.resolve("model"), Map.of());
+    List<Safetensors.Tensor> tensors = new ArrayList<>();
+    for (Safetensors.Tensor tensor : gpt2().layout().tensors("")) {
+      String bare = tensor.name().replaceFirst("^transformer\\.", "");
+      tensors.add(new Safetensors.Tensor(bare, tensor.shape(), "F32"));
+    }
+    tensors.add(new Safetensors.Tensor("h.0.attn.bias", new long[] {1, 1, 4, 4}, "F32"));
+    float[] weights = Arrays.copyOf(model.weights(), model.weights().length + 16);
     rewrite("model", tensors, weights);
     assertThat(LanguageModel.load(directory.resolve("model")).weights()).isEqualTo(model.weights());
   }
@@ -176,10 +193,31 @@ class LanguageModelTest {
         4,
         1e-5,
         20_000,
+        RopeScaling.NONE,
         64,
         false,
         attentionBias,
         false);
+  }
+
+  private static TransformerConfig gpt2() {
+    return new TransformerConfig(
+        TransformerConfig.Family.GPT2,
+        TransformerConfig.Head.CAUSAL_LM,
+        259,
+        16,
+        64,
+        2,
+        4,
+        4,
+        4,
+        1e-5,
+        1,
+        RopeScaling.NONE,
+        32,
+        true,
+        true,
+        true);
   }
 
   private static LanguageModel model(TransformerConfig config) {

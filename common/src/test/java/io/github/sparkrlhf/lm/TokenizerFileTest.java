@@ -93,7 +93,7 @@ class TokenizerFileTest {
     Files.writeString(directory.resolve("tokenizer.json"), "{\"model\": {\"type\": \"Unigram\"}}");
     assertFails("holds no tokenizer of type BPE");
     Files.delete(directory.resolve("tokenizer.json"));
-    assertFails("tokenizer.json does not exist");
+    assertFails("tokenizer.json: there is no such file");
   }
 
   private void config(String json) throws IOException {

@@ -22,20 +22,20 @@ class TransformerConfigTest {
   @TempDir Path directory;
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama", "llama_rm", "qwen2"})
+  @ValueSource(strings = {"llama", "llama_rm", "qwen2", "gpt2"})
   void readsTheStylesOfTransformers4And5ToTheSame(String name) {
     Path golden = GoldenModel.load(name).directory();
     TransformerConfig config = TransformerConfig.load(golden.resolve("config.json"));
     assertThat(TransformerConfig.load(golden.resolve("config_v4.json"))).isEqualTo(config);
     assertThat(config.vocabularySize()).isEqualTo(97);
-    assertThat(config.keyValueHeads()).isEqualTo(2);
-    assertThat(config.attentionBias()).isEqualTo(name.equals("qwen2"));
+    assertThat(config.keyValueHeads()).isEqualTo(name.equals("gpt2") ? 4 : 2);
+    assertThat(config.attentionBias()).isEqualTo(!name.startsWith("llama"));
     assertThat(config.head() == TransformerConfig.Head.SEQUENCE_CLASSIFICATION)
         .isEqualTo(name.equals("llama_rm"));
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama", "llama_rm", "qwen2"})
+  @ValueSource(strings = {"llama", "llama_rm", "qwen2", "gpt2"})
   void readsWhatItWrites(String name) throws IOException {
     TransformerConfig config = GoldenModel.load(name).config();
     Path file = Files.writeString(directory.resolve("config.json"), config.toJson(1, 2, 0));
@@ -50,12 +50,16 @@ class TransformerConfigTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "{'architectures': ['MistralForCausalLM']} | architecture 'MistralForCausalLM' is not",
+        "{'architectures': ['FalconForCausalLM']} | architecture 'FalconForCausalLM' is not",
+        "{'architectures': ['MistralForCausalLM'], 'sliding_window': 64} | sliding_window 64 is not",
         "{'architectures': []} | architecture '' is not supported",
         "{'hidden_act': 'gelu'} | hidden_act 'gelu' is not supported",
         "{'use_sliding_window': true} | use_sliding_window is not supported",
-        "{'rope_scaling': {'rope_type': 'llama3', 'factor': 8}} | rope_scaling of type 'llama3'",
-        "{'rope_scaling': {'type': 'linear', 'factor': 2}} | rope_scaling of type 'linear'",
+        "{'rope_parameters': {'rope_type': 'llama3', 'factor': 8}} | rope_parameters has no number",
+        "{'rope_scaling': {'type': 'linear', 'factor': 2}} | contradict each other",
+        "{'rope_parameters': {'rope_type': 'linear', 'factor': 0}} | rope factor cannot be 0",
+        "{'partial_rotary_factor': 0.5} | partial_rotary_factor is not supported",
+        "{'layer_types': ['sliding_attention']} | layer_types 'sliding_attention' is not supported",
         "{'rope_parameters': {'rope_type': 'yarn'}} | rope_parameters of type 'yarn'",
         "{'quantization_config': {'bits': 4}} | quantization_config is not supported",
         "{'hidden_size': 0} | hidden_size cannot be 0",
@@ -77,6 +81,62 @@ class TransformerConfigTest {
         .isInstanceOf(JobFailure.class)
         .hasMessageStartingWith("Cannot use " + file + ": ")
         .hasMessageContaining(message);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "{'activation_function': 'relu'} | activation_function 'relu' is not supported",
+        "{'scale_attn_weights': false} | scale_attn_weights false is not supported",
+        "{'scale_attn_by_inverse_layer_idx': true} | scale_attn_by_inverse_layer_idx true is not",
+        "{'reorder_and_upcast_attn': true} | reorder_and_upcast_attn true is not supported",
+        "{'add_cross_attention': true} | add_cross_attention true is not supported",
+        "{'n_head': 5} | n_head cannot be 5 where n_embd is 32"
+      })
+  void refusesByNameWhatWouldChangeTheResultOfGpt2(String change, String message)
+      throws IOException {
+    Path file = changed("gpt2", change);
+    assertThatThrownBy(() -> TransformerConfig.load(file))
+        .isInstanceOf(JobFailure.class)
+        .hasMessageContaining(message);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{'rope_type': 'linear', 'factor': 2.5, 'rope_theta': 7e4}",
+        "{'rope_type': 'dynamic', 'factor': 2.0, 'rope_theta': 7e4}",
+        "{'rope_type': 'llama3', 'factor': 8.0, 'low_freq_factor': 1.0, 'high_freq_factor': 4.0,"
+            + " 'original_max_position_embeddings': 8192, 'rope_theta': 7e4}"
+      })
+  void scaledRotationsAreReadAndWritten(String rope) throws IOException {
+    TransformerConfig newer =
+        TransformerConfig.load(changed("llama", "{'rope_parameters': " + rope + "}"));
+    TransformerConfig older =
+        TransformerConfig.load(
+            changed(
+                "llama",
+                "{'rope_parameters': null, 'rope_theta': 7e4, 'rope_scaling': " + rope + "}"));
+    assertThat(newer.ropeScaling().factor()).isGreaterThan(1);
+    assertThat(older).isEqualTo(newer);
+    Path written = Files.writeString(directory.resolve("written.json"), newer.toJson(1, 2, 0));
+    assertThat(TransformerConfig.load(written)).isEqualTo(newer);
+  }
+
+  @Test
+  void aMistralWithoutAWindowIsALlama() throws IOException {
+    TransformerConfig mistral =
+        TransformerConfig.load(
+            changed("llama", "{'architectures': ['MistralForCausalLM'], 'sliding_window': null}"));
+    assertThat(mistral.layout().parameters())
+        .extracting(ParameterLayout.Parameter::name)
+        .containsExactlyElementsOf(
+            GoldenModel.load("llama").config().layout().parameters().stream()
+                .map(ParameterLayout.Parameter::name)
+                .toList());
+    Path written = Files.writeString(directory.resolve("written.json"), mistral.toJson(1, 2, 0));
+    assertThat(TransformerConfig.load(written)).isEqualTo(mistral);
   }
 
   @Test

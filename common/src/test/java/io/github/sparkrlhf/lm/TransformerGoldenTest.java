@@ -18,7 +18,7 @@ class TransformerGoldenTest {
   private static final double TOLERANCE = 1e-4;
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama", "qwen2"})
+  @ValueSource(strings = {"llama", "qwen2", "gpt2"})
   void logitsMatchTransformers(String name) {
     GoldenModel model = GoldenModel.load(name);
     int vocabulary = model.config().vocabularySize();
@@ -41,7 +41,7 @@ class TransformerGoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama", "qwen2"})
+  @ValueSource(strings = {"llama", "qwen2", "gpt2"})
   void logProbabilitiesLossAndGradientsMatchTransformers(String name) {
     GoldenModel model = GoldenModel.load(name);
     float[] gradient = new float[model.weights().length];
@@ -68,7 +68,7 @@ class TransformerGoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama", "qwen2"})
+  @ValueSource(strings = {"llama", "qwen2", "gpt2"})
   void greedyTokensMatchTransformersAloneAndInALeftPaddedBatch(String name) {
     GoldenModel model = GoldenModel.load(name);
     List<int[]> prompts = model.sequences();

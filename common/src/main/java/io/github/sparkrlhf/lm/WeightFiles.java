@@ -1,0 +1,212 @@
+package io.github.sparkrlhf.lm;
+
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.sparkrlhf.spark.JobFailure;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+
+/**
+ * The weights of a model directory: {@value #SINGLE}, or several files with the index {@value
+ * #INDEX}, which says what stands where.
+ */
+final class WeightFiles implements AutoCloseable {
+  static final String SINGLE = "model.safetensors";
+  static final String INDEX = "model.safetensors.index.json";
+
+  /** The size above which transformers begins another file. */
+  static final long SHARD_BYTES = 5_000_000_000L;
+
+  private static final Map<String, String> METADATA = Map.of("format", "pt");
+  private static final Pattern SHARD_NAME = Pattern.compile("[\\w.-]+\\.safetensors");
+  private static final ObjectMapper JSON =
+      new ObjectMapper()
+          .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+          .enable(SerializationFeature.INDENT_OUTPUT);
+
+  private final Path shownAs;
+  private final Map<String, Safetensors> files = new LinkedHashMap<>();
+  private final Map<String, Safetensors> byTensor = new LinkedHashMap<>();
+  private final List<Safetensors.Tensor> tensors = new ArrayList<>();
+
+  private WeightFiles(Path shownAs) {
+    this.shownAs = shownAs;
+  }
+
+  /**
+   * Opens the files and checks that they and the index agree.
+   *
+   * @throws JobFailure if one is missing, malformed, or holds other tensors than the index says
+   */
+  static WeightFiles open(Path directory) {
+    boolean single =
+        Files.exists(directory.resolve(SINGLE)) || !Files.exists(directory.resolve(INDEX));
+    WeightFiles weights = new WeightFiles(directory.resolve(single ? SINGLE : INDEX));
+    boolean opened = false;
+    try {
+      if (single) {
+        weights.add(directory, SINGLE);
+      } else {
+        weights.addShards(directory);
+      }
+      opened = true;
+      return weights;
+    } finally {
+      if (!opened) {
+        weights.close();
+      }
+    }
+  }
+
+  private void addShards(Path directory) {
+    Map<String, String> index = index();
+    for (String file : new TreeSet<>(index.values())) {
+      add(directory, file);
+    }
+    for (Map.Entry<String, String> entry : index.entrySet()) {
+      Safetensors holder = byTensor.get(entry.getKey());
+      if (holder == null || holder != files.get(entry.getValue())) {
+        throw refused(entry.getKey() + " does not stand in " + entry.getValue());
+      }
+    }
+    for (String name : byTensor.keySet()) {
+      if (!index.containsKey(name)) {
+        throw refused(name + " stands in a file, but not in the index");
+      }
+    }
+  }
+
+  private void add(Path directory, String name) {
+    Safetensors file = Safetensors.open(ModelFiles.require(directory.resolve(name)));
+    files.put(name, file);
+    for (Safetensors.Tensor tensor : file.tensors()) {
+      if (byTensor.put(tensor.name(), file) != null) {
+        throw refused(tensor.name() + " stands in two files");
+      }
+      tensors.add(tensor);
+    }
+  }
+
+  /** The file of each tensor. */
+  private Map<String, String> index() {
+    JsonNode map;
+    try {
+      map = JSON.readTree(ModelFiles.text(shownAs)).path("weight_map");
+    } catch (JsonProcessingException e) {
+      throw JobFailure.failure(
+          "Cannot read " + shownAs + ": it is not JSON (" + e.getOriginalMessage() + ")", e);
+    }
+    if (!map.isObject() || map.isEmpty()) {
+      throw refused("it has no weight_map");
+    }
+    Map<String, String> index = new HashMap<>();
+    for (Map.Entry<String, JsonNode> entry : map.properties()) {
+      String file = entry.getValue().asText("");
+      if (!SHARD_NAME.matcher(file).matches()) {
+        throw refused("'" + file + "' is no name of a safetensors file beside it");
+      }
+      index.put(entry.getKey(), file);
+    }
+    return index;
+  }
+
+  private JobFailure refused(String why) {
+    return JobFailure.failure("Cannot use " + shownAs + ": " + why);
+  }
+
+  /** The file that messages name: that of the weights, or the index. */
+  Path shownAs() {
+    return shownAs;
+  }
+
+  /** The tensors of all files. */
+  List<Safetensors.Tensor> tensors() {
+    return tensors;
+  }
+
+  /**
+   * Copies a tensor into an array.
+   *
+   * @param name one of {@link #tensors()}
+   * @throws JobFailure if it is of no supported dtype, or a number in it is not finite
+   */
+  void readInto(String name, float[] target, int offset, int size) {
+    byTensor.get(name).readInto(name, target, offset);
+    for (int i = offset; i < offset + size; i++) {
+      if (!Float.isFinite(target[i])) {
+        throw refused(name + " contains " + target[i] + " at " + (i - offset));
+      }
+    }
+  }
+
+  /**
+   * Writes all weights into a directory.
+   *
+   * @param weights flat, in the order of the layout
+   * @param shardBytes a file that would be longer is cut into several, with an index
+   * @throws JobFailure if a file cannot be written
+   */
+  static void write(Path directory, ParameterLayout layout, float[] weights, long shardBytes) {
+    List<List<SafetensorsWriter.Slice>> shards = shards(layout, weights, shardBytes);
+    if (shards.size() == 1) {
+      SafetensorsWriter.write(directory.resolve(SINGLE), shards.get(0), METADATA);
+      return;
+    }
+    TreeMap<String, String> map = new TreeMap<>();
+    for (int i = 0; i < shards.size(); i++) {
+      String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+      SafetensorsWriter.write(directory.resolve(name), shards.get(i), METADATA);
+      shards.get(i).forEach(slice -> map.put(slice.tensor().name(), name));
+    }
+    ObjectNode index = JSON.createObjectNode();
+    index.putObject("metadata").put("total_size", (long) weights.length * Float.BYTES);
+    ObjectNode places = index.putObject("weight_map");
+    map.forEach(places::put);
+    try {
+      Files.writeString(directory.resolve(INDEX), JSON.writeValueAsString(index) + "\n");
+    } catch (IOException e) {
+      throw JobFailure.failure("Cannot write " + directory.resolve(INDEX) + ": " + e, e);
+    }
+  }
+
+  private static List<List<SafetensorsWriter.Slice>> shards(
+      ParameterLayout layout, float[] weights, long shardBytes) {
+    List<List<SafetensorsWriter.Slice>> shards = new ArrayList<>();
+    long bytes = Long.MAX_VALUE;
+    for (ParameterLayout.Parameter parameter : layout.parameters()) {
+      long size = (long) parameter.size() * Float.BYTES;
+      if (bytes > shardBytes - size) {
+        shards.add(new ArrayList<>());
+        bytes = 0;
+      }
+      bytes += size;
+      shards
+          .get(shards.size() - 1)
+          .add(
+              new SafetensorsWriter.Slice(
+                  new Safetensors.Tensor(parameter.name(), parameter.shape(), "F32"),
+                  weights,
+                  parameter.offset()));
+    }
+    return shards;
+  }
+
+  @Override
+  public void close() {
+    Set.copyOf(files.values()).forEach(Safetensors::close);
+  }
+}

@@ -75,7 +75,7 @@ public final class Sampler implements Serializable {
           Request request = requests.get(row);
           double u = random.uniform(iteration, request.key(), request.sample(), position);
           TokenDistribution distribution =
-              TokenDistribution.of(logits, i * vocabulary, vocabulary, options.temperature());
+              distribution(logits, i * vocabulary, vocabulary, request, tokens[row], position);
           drawn[i] = distribution.draw(u);
           tokens[row][position] = drawn[i];
           logProbabilities[row][position] = (float) distribution.logProbability(drawn[i]);
@@ -97,6 +97,19 @@ public final class Sampler implements Serializable {
       }
     }
     return responses(tokens, logProbabilities, lengths);
+  }
+
+  private TokenDistribution distribution(
+      float[] logits, int offset, int vocabulary, Request request, int[] response, int length) {
+    if (options.filter().equals(LogitFilter.NONE)) {
+      return TokenDistribution.of(logits, offset, vocabulary, options.temperature());
+    }
+    int[] before = Arrays.copyOf(request.tokens(), request.tokens().length + length);
+    System.arraycopy(response, 0, before, request.tokens().length, length);
+    float[] row = Arrays.copyOfRange(logits, offset, offset + vocabulary);
+    float[] filtered = options.filter().apply(row, options.temperature(), before);
+    // The temperature is part of what was filtered; 0 still takes the largest.
+    return TokenDistribution.of(filtered, 0, vocabulary, options.temperature() == 0 ? 0 : 1);
   }
 
   private int[] unfinished(int[] drawn) {

@@ -11,6 +11,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -85,6 +86,19 @@ public final class Run {
     overwrite(table, rows, col(Table.RUN_ID).equalTo(id).and(col(ITERATION).equalTo(iteration)));
   }
 
+  /**
+   * The iterations that an earlier, interrupted attempt at this run wrote. None if an attempt under
+   * the same id had another configuration: then what is there is not what this one would write.
+   */
+  public Set<Integer> writtenIterations(Table table) {
+    if (!tables.configurationsOf(table, id).equals(Set.of(configurationDigest()))) {
+      return Set.of();
+    }
+    return rows(table).select(ITERATION).distinct().collectAsList().stream()
+        .map(row -> row.getInt(0))
+        .collect(Collectors.toSet());
+  }
+
   /** Removes what the run wrote for iterations above the last. */
   public void removeIterationsAfter(Table table, int last) {
     tables.delete(table, id, ITERATION + " > " + last);
@@ -99,7 +113,11 @@ public final class Run {
             .toArray(Column[]::new);
     tables.createIfMissing(table);
     try {
-      rows.select(columns).writeTo(tables.fullName(table)).overwrite(replaced);
+      rows.select(columns)
+          .writeTo(tables.fullName(table))
+          .option(Tables.SNAPSHOT_PROPERTY + Tables.SNAPSHOT_RUN, id)
+          .option(Tables.SNAPSHOT_PROPERTY + Tables.SNAPSHOT_CONFIGURATION, configurationDigest())
+          .overwrite(replaced);
     } catch (NoSuchTableException e) {
       throw new IllegalStateException("Table " + table.tableName() + " was dropped meanwhile", e);
     }

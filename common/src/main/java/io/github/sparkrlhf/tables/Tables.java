@@ -8,7 +8,9 @@ import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.iceberg.spark.Spark3Util;
@@ -28,6 +30,15 @@ import org.apache.spark.sql.types.StructType;
  * those whose run stands in {@code runs}.
  */
 public final class Tables {
+  /** What begins the options of a write that become properties of its snapshot. */
+  static final String SNAPSHOT_PROPERTY = "snapshot-property.";
+
+  /** The property of a snapshot that names the run that wrote it. */
+  static final String SNAPSHOT_RUN = "rlhf.run";
+
+  /** The property of a snapshot with the digest of that run's configuration. */
+  static final String SNAPSHOT_CONFIGURATION = "rlhf.configuration";
+
   private static final String COMPLETE = "complete";
   private static final String REOPENED = "reopened";
 
@@ -225,6 +236,23 @@ public final class Tables {
   }
 
   /** What a run has written so far, complete or not, without {@code run_id}. */
+  /** The digests of the configurations under which a run wrote to a table. */
+  Set<String> configurationsOf(Table table, String runId) {
+    if (!exists(table)) {
+      return Set.of();
+    }
+    Column summary = col("summary");
+    return spark
+        .table(fullName(table) + ".snapshots")
+        .where(summary.getItem(SNAPSHOT_RUN).equalTo(runId))
+        .select(summary.getItem(SNAPSHOT_CONFIGURATION))
+        .distinct()
+        .as(Encoders.STRING())
+        .collectAsList()
+        .stream()
+        .collect(Collectors.toSet());
+  }
+
   Dataset<Row> written(Table table, String runId) {
     Dataset<Row> all =
         exists(table)

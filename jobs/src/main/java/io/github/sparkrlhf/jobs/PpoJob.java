@@ -1,7 +1,5 @@
 package io.github.sparkrlhf.jobs;
 
-import static org.apache.spark.sql.functions.lit;
-
 import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.Tokenizer;
@@ -13,7 +11,6 @@ import io.github.sparkrlhf.reward.RewardModel;
 import io.github.sparkrlhf.reward.RewardModels;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.spark.JobFailure;
-import io.github.sparkrlhf.tables.Inputs;
 import io.github.sparkrlhf.tables.Table;
 import io.github.sparkrlhf.training.Progress;
 import java.nio.file.Path;
@@ -24,7 +21,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -38,26 +34,7 @@ import picocli.CommandLine.Option;
       "Each EXPRESSION is Spark SQL over the columns of the input."
     })
 final class PpoJob extends JobCommand {
-  @Option(
-      names = "--prompts",
-      required = true,
-      paramLabel = "PATH|TABLE",
-      description = "A Parquet path (file, folder, glob) or a table name with the prompts.")
-  private String input;
-
-  @Option(
-      names = "--prompt",
-      paramLabel = "EXPRESSION",
-      defaultValue = "prompt",
-      description = "The prompt (default: column ${DEFAULT-VALUE}).")
-  private String prompt;
-
-  @Option(
-      names = "--prompt-id",
-      paramLabel = "EXPRESSION",
-      description =
-          "Unique id of the prompt (default: a hash of the prompt and, for equal prompts, a number).")
-  private String promptId;
+  @Mixin private PromptOptions promptOptions;
 
   @Option(
       names = "--policy",
@@ -123,7 +100,7 @@ final class PpoJob extends JobCommand {
     List<String> fingerprints =
         new ArrayList<>(
             List.of(
-                Inputs.fingerprint(context.spark(), input),
+                promptOptions.fingerprint(context.spark()),
                 ModelDirectories.digest(policy),
                 ModelDirectories.digest(reward)));
     if (critic != null) {
@@ -179,35 +156,11 @@ final class PpoJob extends JobCommand {
 
   private List<RolloutSampler.Prompt> prompts(
       JobContext context, LanguageModel start, int room, PpoSettings settings) {
-    Dataset<Row> rows = Inputs.read(context.spark(), context.tables(), input);
-    Dataset<Row> texts =
-        rows.select(
-            Inputs.expression(rows, "--prompt", prompt).cast("string").as("prompt"),
-            (promptId == null ? lit(null) : Inputs.expression(rows, "--prompt-id", promptId))
-                .cast("string")
-                .as("prompt_id"));
-    if (promptId == null) {
-      texts =
-          TextRows.withIds(texts.drop("prompt_id").withColumn("response", lit("")), "prompt_id");
-    }
-    Tokenizer tokenizer = Tokenizer.of(start.tokenizer());
-    List<RolloutSampler.Prompt> prompts = new ArrayList<>();
-    Set<String> ids = new HashSet<>();
-    for (Row row : texts.select("prompt_id", "prompt").orderBy("prompt_id").collectAsList()) {
-      if (row.isNullAt(0) || row.isNullAt(1) || !ids.add(row.getString(0))) {
-        throw JobFailure.dataQuality(
-            "Cannot sample: prompt " + row.get(0) + " is null or its id occurs more than once");
-      }
-      int[] tokens = tokenizer.encodePrompt(row.getString(1));
-      if (tokens.length > room) {
-        throw JobFailure.usage(
-            "Cannot sample: prompt %s has %d tokens; with --max-new-tokens %d policy and critic have room for %d"
-                .formatted(
-                    row.getString(0), tokens.length, settings.sampling().maxNewTokens(), room));
-      }
-      prompts.add(new RolloutSampler.Prompt(row.getString(0), row.getString(1), tokens));
-    }
-    return prompts;
+    return PromptOptions.tokenized(
+        promptOptions.rows(context),
+        Tokenizer.of(start.tokenizer()),
+        room,
+        settings.sampling().maxNewTokens());
   }
 
   private Map<String, Object> summary(JobContext context, PpoSettings settings) {

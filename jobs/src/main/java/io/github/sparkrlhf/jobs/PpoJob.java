@@ -160,7 +160,8 @@ final class PpoJob extends JobCommand {
         promptOptions.rows(context),
         Tokenizer.of(start.tokenizer()),
         room,
-        settings.sampling().maxNewTokens());
+        settings.sampling().maxNewTokens(),
+        "policy and critic have");
   }
 
   private Map<String, Object> summary(JobContext context, PpoSettings settings) {

@@ -84,18 +84,19 @@ final class PromptOptions {
    *
    * @param rows some of {@link #rows}
    * @param room the longest prompt in tokens after which there is room for a response
+   * @param who has so much room, as in {@code the policy has}
    * @throws JobFailure usage, if one is longer
    */
   static List<Prompt> tokenized(
-      Dataset<Row> rows, Tokenizer tokenizer, int room, int maxNewTokens) {
+      Dataset<Row> rows, Tokenizer tokenizer, int room, int maxNewTokens, String who) {
     return rows.orderBy(col("prompt_id")).collectAsList().stream()
         .map(
             row -> {
               int[] tokens = tokenizer.encodePrompt(row.getString(1));
               if (tokens.length > room) {
                 throw JobFailure.usage(
-                    "Cannot sample: prompt %s has %d tokens; with --max-new-tokens %d there is room for %d"
-                        .formatted(row.getString(0), tokens.length, maxNewTokens, room));
+                    "Cannot sample: prompt %s has %d tokens; with --max-new-tokens %d %s room for %d"
+                        .formatted(row.getString(0), tokens.length, maxNewTokens, who, room));
               }
               return new Prompt(row.getString(0), row.getString(1), tokens);
             })

@@ -199,7 +199,7 @@ final class RolloutJob extends JobCommand {
       Dataset<Row> rows =
           prompts.where(pmod(xxhash64(col("prompt_id")), lit(parts)).equalTo(number));
       List<RolloutSampler.Prompt> asked =
-          PromptOptions.tokenized(rows, tokenizer, room, maxNewTokens);
+          PromptOptions.tokenized(rows, tokenizer, room, maxNewTokens, "the policy has");
       long startedNanos = System.nanoTime();
       // The part is not in the key of the random numbers: a response does not depend on it.
       List<Rollout> rollouts = sampler.sample(model.weights(), asked, samplesPerPrompt, 0);

@@ -81,7 +81,7 @@ class RolloutJobTest {
     assertFails(2, "Cannot sample: top-p 0.0 is not in (0, 1]", options("--top-p", "0"));
     assertFails(
         2,
-        "Cannot sample: prompt p2 has 7 tokens; with --max-new-tokens 60 there is room for 4",
+        "Cannot sample: prompt p2 has 7 tokens; with --max-new-tokens 60 the policy has room for 4",
         options("--max-new-tokens", "60"));
     prompts("SELECT 'p' AS prompt_id, 'Say ' || id AS prompt FROM range(2)", "twice");
     assertFails(

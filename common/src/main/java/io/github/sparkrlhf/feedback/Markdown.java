@@ -7,8 +7,7 @@ import org.apache.spark.sql.api.java.UDF1;
 import org.apache.spark.sql.types.DataTypes;
 
 /**
- * Counts the marks of markdown in a text as these patterns would find them one after the other, in
- * a tenth of the time:
+ * Counts the marks of markdown in a text as these patterns would find them one after the other:
  *
  * <ul>
  *   <li>list items: {@value #LIST_ITEM}

@@ -235,7 +235,6 @@ public final class Tables {
     return spark;
   }
 
-  /** What a run has written so far, complete or not, without {@code run_id}. */
   /** The digests of the configurations under which a run wrote to a table. */
   Set<String> configurationsOf(Table table, String runId) {
     if (!exists(table)) {
@@ -253,6 +252,7 @@ public final class Tables {
         .collect(Collectors.toSet());
   }
 
+  /** What a run has written so far, complete or not, without {@code run_id}. */
   Dataset<Row> written(Table table, String runId) {
     Dataset<Row> all =
         exists(table)

@@ -200,6 +200,10 @@ final class RolloutJob extends JobCommand {
           prompts.where(pmod(xxhash64(col("prompt_id")), lit(parts)).equalTo(number));
       List<RolloutSampler.Prompt> asked =
           PromptOptions.tokenized(rows, tokenizer, room, maxNewTokens, "the policy has");
+      if (asked.isEmpty()) {
+        // Prompts are dealt by hash: a part of a few may get none.
+        continue;
+      }
       long startedNanos = System.nanoTime();
       // The part is not in the key of the random numbers: a response does not depend on it.
       List<Rollout> rollouts = sampler.sample(model.weights(), asked, samplesPerPrompt, 0);

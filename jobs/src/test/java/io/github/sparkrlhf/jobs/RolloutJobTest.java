@@ -77,6 +77,16 @@ class RolloutJobTest {
   }
 
   @Test
+  void aPartThatGetsNoPromptIsPassedOver() {
+    prompts("SELECT 'p' || id AS prompt_id, 'Say ' || id AS prompt FROM range(12)", "dozen");
+    String out = run("few", options("--prompts", path("dozen"), "--part", "1"));
+    assertThat(out).contains("24 responses to 12 prompts");
+    assertThat(responses("few").stream().map(row -> row.getInt(2)).distinct().count())
+        .as("parts with prompts, of 12")
+        .isLessThan(12);
+  }
+
+  @Test
   void whatCannotBeSampledIsSaid() {
     assertFails(2, "Cannot sample: top-p 0.0 is not in (0, 1]", options("--top-p", "0"));
     assertFails(

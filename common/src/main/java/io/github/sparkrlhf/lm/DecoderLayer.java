@@ -19,10 +19,12 @@ import java.util.Map;
  */
 abstract class DecoderLayer extends AbstractBlock {
   private final TransformerConfig config;
+  private final FusedOps ops;
   private final Map<String, Parameter> byName = new LinkedHashMap<>();
 
-  DecoderLayer(TransformerConfig config) {
+  DecoderLayer(TransformerConfig config, FusedOps ops) {
     this.config = config;
+    this.ops = ops;
     parameterShapes(config)
         .forEach(
             (name, shape) ->
@@ -33,10 +35,10 @@ abstract class DecoderLayer extends AbstractBlock {
   }
 
   /** A layer of the configuration's family, without weights. */
-  static DecoderLayer of(TransformerConfig config) {
+  static DecoderLayer of(TransformerConfig config, FusedOps ops) {
     return config.family() == TransformerConfig.Family.GPT2
-        ? new Gpt2Layer(config)
-        : new LlamaLayer(config);
+        ? new Gpt2Layer(config, ops)
+        : new LlamaLayer(config, ops);
   }
 
   /** Names below the layer's prefix and shapes, in Hugging Face's order. */
@@ -55,69 +57,53 @@ abstract class DecoderLayer extends AbstractBlock {
     return config;
   }
 
+  FusedOps ops() {
+    return ops;
+  }
+
   /**
    * The layer's output.
    *
    * @param hidden {@code [batch, time, hidden]}
    * @param positions rotary tables, mask and constants of this forward pass
-   * @param cache keys and values of earlier positions, to which this pass appends; null without
+   * @param cache takes the keys and values of this pass, and holds those of earlier positions; null
+   *     without
    */
   abstract NDArray apply(
       ParameterStore store,
       NDArray hidden,
       AttentionContext positions,
-      KeyValueCache.Layer cache,
+      KeyValueCache.Slots cache,
       boolean training);
 
   /**
-   * Attention of queries over the keys and values of this pass and, with a cache, of those before.
+   * Attention of queries over the keys and values of this pass and, in a step, of those before.
    *
-   * @param query {@code [batch, heads, time, head size]}, scaled
-   * @param newKey {@code [batch, key/value heads, time, head size]}
-   * @param newValue the same
+   * @param query {@code [batch, time, heads, head size]}
+   * @param key {@code [batch, time, key/value heads, head size]}
+   * @param value the same
    * @return {@code [batch, time, heads · head size]}
    */
   NDArray attend(
       NDArray query,
-      NDArray newKey,
-      NDArray newValue,
+      NDArray key,
+      NDArray value,
       AttentionContext positions,
-      KeyValueCache.Layer cache) {
-    NDArray key = newKey;
-    NDArray value = newValue;
-    if (cache != null) {
-      cache.append(newKey, newValue);
-      key = cache.keys(query.getManager());
-      value = cache.values(query.getManager());
+      KeyValueCache.Slots cache,
+      boolean training) {
+    if (cache != null && positions.mask() != null) {
+      return ops.cachedAttention(query, key, value, cache.layer(), positions);
     }
-    long batch = query.getShape().get(0);
-    long time = query.getShape().get(2);
-    int keyValueHeads = config.keyValueHeads();
-    long group = config.heads() / keyValueHeads;
-    long keys = key.getShape().get(2);
-    // The query heads of a group share their key head: fold them into the time axis instead of
-    // repeating keys and values.
-    NDArray scores =
-        query
-            .reshape(batch, keyValueHeads, group * time, config.headSize())
-            .matMul(key.transpose(0, 1, 3, 2))
-            .reshape(batch, keyValueHeads, group, time, keys)
-            .add(positions.mask());
-    return scores
-        .softmax(-1)
-        .reshape(batch, keyValueHeads, group * time, keys)
-        .matMul(value)
-        .reshape(batch, config.heads(), time, config.headSize())
-        .transpose(0, 2, 1, 3)
-        .reshape(batch, time, (long) config.heads() * config.headSize());
+    if (cache != null) {
+      cache.fill(key, value);
+    }
+    return ops.causalAttention(query, key, value, training);
   }
 
-  /** {@code [batch, time, heads · head size]} as {@code [batch, heads, time, head size]}. */
+  /** {@code [batch, time, heads · head size]} as {@code [batch, time, heads, head size]}. */
   NDArray heads(NDArray projected, int heads) {
     Shape shape = projected.getShape();
-    return projected
-        .reshape(shape.get(0), shape.get(1), heads, config.headSize())
-        .transpose(0, 2, 1, 3);
+    return projected.reshape(shape.get(0), shape.get(1), heads, config.headSize());
   }
 
   /** The value of a parameter; null if the layer has none of that name. */

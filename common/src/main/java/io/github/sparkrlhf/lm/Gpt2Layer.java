@@ -15,8 +15,8 @@ final class Gpt2Layer extends DecoderLayer {
   private static final int PROJECTIONS = 3;
   private static final int LAST_AXIS = 2;
 
-  Gpt2Layer(TransformerConfig config) {
-    super(config);
+  Gpt2Layer(TransformerConfig config, FusedOps ops) {
+    super(config, ops);
   }
 
   /** Names below the layer's prefix and shapes, in Hugging Face's order. */
@@ -47,7 +47,7 @@ final class Gpt2Layer extends DecoderLayer {
       ParameterStore store,
       NDArray hidden,
       AttentionContext positions,
-      KeyValueCache.Layer cache,
+      KeyValueCache.Slots cache,
       boolean training) {
     NDArray normed = norm(store, hidden, "ln_1", training);
     NDArray attended = hidden.add(attention(store, normed, positions, cache, training));
@@ -59,30 +59,21 @@ final class Gpt2Layer extends DecoderLayer {
       ParameterStore store,
       NDArray normed,
       AttentionContext positions,
-      KeyValueCache.Layer cache,
+      KeyValueCache.Slots cache,
       boolean training) {
     NDList projected =
         project(store, normed, "attn.c_attn", training).split(PROJECTIONS, LAST_AXIS);
     int heads = config().heads();
-    NDArray query = heads(projected.get(0), heads).mul(positions.queryScale());
+    NDArray query = heads(projected.get(0), heads);
     NDArray key = heads(projected.get(1), heads);
     NDArray value = heads(projected.get(2), heads);
-    return project(store, attend(query, key, value, positions, cache), "attn.c_proj", training);
+    NDArray mixed = attend(query, key, value, positions, cache, training);
+    return project(store, mixed, "attn.c_proj", training);
   }
 
   private NDArray feedForward(ParameterStore store, NDArray normed, boolean training) {
     NDArray widened = project(store, normed, "mlp.c_fc", training);
-    return project(store, gelu(widened), "mlp.c_proj", training);
-  }
-
-  /** ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel, 2016). */
-  private static NDArray gelu(NDArray x) {
-    NDArray half = Scalars.of(x.getManager(), 0.5f);
-    NDArray one = Scalars.of(x.getManager(), 1f);
-    NDArray cubic = Scalars.of(x.getManager(), 0.044715f);
-    NDArray slope = Scalars.of(x.getManager(), (float) Math.sqrt(2 / Math.PI));
-    NDArray inner = x.add(x.mul(x).mul(x).mul(cubic)).mul(slope);
-    return x.mul(half).mul(inner.tanh().add(one));
+    return project(store, ops().geluTanh(widened, training), "mlp.c_proj", training);
   }
 
   private NDArray project(ParameterStore store, NDArray input, String name, boolean training) {

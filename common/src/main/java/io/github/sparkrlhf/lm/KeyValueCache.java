@@ -7,86 +7,82 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 
 /**
- * Keys and values of the positions seen so far, preallocated to the longest sequence and written in
- * place.
+ * Keys and values of the positions seen so far, preallocated and written in place. A row's position
+ * t stands at index t; what lies behind its last position is never looked at.
  */
 final class KeyValueCache {
   private final Layer[] layers;
+  private int firstRow;
+  private NDArray sources;
 
-  KeyValueCache(NDManager manager, TransformerConfig config, int batch, int capacity) {
+  KeyValueCache(NDManager manager, TransformerConfig config, int rows, int capacity) {
     layers = new Layer[config.layers()];
-    Shape shape = new Shape(batch, config.keyValueHeads(), capacity, config.headSize());
+    Shape shape = new Shape(rows, config.keyValueHeads(), capacity, config.headSize());
     for (int i = 0; i < layers.length; i++) {
       layers[i] =
           new Layer(manager.zeros(shape, DataType.FLOAT32), manager.zeros(shape, DataType.FLOAT32));
     }
   }
 
-  Layer layer(int index) {
-    return layers[index];
+  /** Says where the keys and values of the prompts go that are read next. */
+  void place(int row, NDArray prompts) {
+    firstRow = row;
+    sources = prompts;
   }
 
-  /**
-   * Keeps only the given rows, in that order.
-   *
-   * @param rows int64 {@code [kept rows]}
-   */
-  void keep(NDArray rows) {
+  /** A layer of the cache. */
+  Slots layer(int index) {
+    return new Slots(layers[index]);
+  }
+
+  /** Copies one row over another. */
+  void copyRow(int from, int to) {
     for (Layer layer : layers) {
-      layer.keep(rows);
+      copyRow(layer.keys, from, to);
+      copyRow(layer.values, from, to);
     }
   }
 
-  /** One layer's keys and values, {@code [batch, key/value heads, capacity, head size]} each. */
-  static final class Layer {
-    private NDArray keys;
-    private NDArray values;
-    private long used;
+  private static void copyRow(NDArray array, int from, int to) {
+    try (NDArray row = array.get(from)) {
+      array.set(new NDIndex().addIndices(to), row);
+    }
+  }
 
-    private Layer(NDArray keys, NDArray values) {
-      this.keys = keys;
-      this.values = values;
+  /** One layer's keys and values, {@code [rows, key/value heads, capacity, head size]} each. */
+  record Layer(NDArray keys, NDArray values) {}
+
+  /** One layer of the cache and the place in it where prompts go. */
+  final class Slots {
+    private final Layer layer;
+
+    private Slots(Layer layer) {
+      this.layer = layer;
     }
 
-    void append(NDArray key, NDArray value) {
-      long end = used + key.getShape().get(2);
-      NDIndex slots = new NDIndex().addAllDim().addAllDim().addSliceDim(used, end).addAllDim();
-      keys.set(slots, key);
-      values.set(slots, value);
-      used = end;
+    Layer layer() {
+      return layer;
     }
 
-    /** The keys so far, as a view that belongs to the given manager. */
-    NDArray keys(NDManager manager) {
-      return filled(manager, keys);
+    /**
+     * Writes the keys and values of prompts from position 0 on.
+     *
+     * @param key {@code [prompts, time, key/value heads, head size]}
+     * @param value the same
+     */
+    void fill(NDArray key, NDArray value) {
+      write(layer.keys, key);
+      write(layer.values, value);
     }
 
-    /** The values so far, as a view that belongs to the given manager. */
-    NDArray values(NDManager manager) {
-      return filled(manager, values);
-    }
-
-    private NDArray filled(NDManager manager, NDArray array) {
-      return array.get(
-          manager, new NDIndex().addAllDim().addAllDim().addSliceDim(0, used).addAllDim());
-    }
-
-    private void keep(NDArray rows) {
-      keys = select(keys, rows);
-      values = select(values, rows);
-    }
-
-    private static NDArray select(NDArray array, NDArray rows) {
-      Shape shape = array.getShape();
-      NDManager owner = array.getManager();
-      try (NDArray flat = array.reshape(shape.get(0), -1)) {
-        NDArray kept =
-            Rows.select(flat, rows)
-                .reshape(rows.getShape().get(0), shape.get(1), shape.get(2), shape.get(3));
-        kept.attach(owner);
-        array.close();
-        return kept;
-      }
+    private void write(NDArray array, NDArray prompts) {
+      NDIndex slots =
+          new NDIndex()
+              .addSliceDim(firstRow, firstRow + sources.getShape().get(0))
+              .addAllDim()
+              .addSliceDim(0, prompts.getShape().get(1))
+              .addAllDim();
+      array.set(slots, prompts.transpose(0, 2, 1, 3).get(sources));
     }
   }
 }

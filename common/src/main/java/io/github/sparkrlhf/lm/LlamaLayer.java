@@ -14,8 +14,8 @@ final class LlamaLayer extends DecoderLayer {
   private static final String INPUT_NORM = "input_layernorm.weight";
   private static final String POST_NORM = "post_attention_layernorm.weight";
 
-  LlamaLayer(TransformerConfig config) {
-    super(config);
+  LlamaLayer(TransformerConfig config, FusedOps ops) {
+    super(config, ops);
   }
 
   /** Names below the layer's prefix and shapes, in Hugging Face's order. */
@@ -49,7 +49,7 @@ final class LlamaLayer extends DecoderLayer {
       ParameterStore store,
       NDArray hidden,
       AttentionContext positions,
-      KeyValueCache.Layer cache,
+      KeyValueCache.Slots cache,
       boolean training) {
     NDArray normed = norm(store, hidden, INPUT_NORM, positions, training);
     NDArray attended = hidden.add(attention(store, normed, positions, cache, training));
@@ -61,23 +61,27 @@ final class LlamaLayer extends DecoderLayer {
       ParameterStore store,
       NDArray normed,
       AttentionContext positions,
-      KeyValueCache.Layer cache,
+      KeyValueCache.Slots cache,
       boolean training) {
-    int heads = config().heads();
     int keyValueHeads = config().keyValueHeads();
-    NDArray query = heads(project(store, normed, "self_attn.q_proj", training), heads);
+    NDArray query = heads(project(store, normed, "self_attn.q_proj", training), config().heads());
     NDArray key = heads(project(store, normed, "self_attn.k_proj", training), keyValueHeads);
     NDArray value = heads(project(store, normed, "self_attn.v_proj", training), keyValueHeads);
-    NDArray scaled = positions.rotate(query).mul(positions.queryScale());
-    NDArray mixed = attend(scaled, positions.rotate(key), value, positions, cache);
+    NDArray mixed =
+        attend(
+            ops().rotate(query, positions.cosine(), positions.sine(), training),
+            ops().rotate(key, positions.cosine(), positions.sine(), training),
+            value,
+            positions,
+            cache,
+            training);
     return project(store, mixed, "self_attn.o_proj", training);
   }
 
   private NDArray feedForward(ParameterStore store, NDArray normed, boolean training) {
     NDArray gate = project(store, normed, "mlp.gate_proj", training);
     NDArray up = project(store, normed, "mlp.up_proj", training);
-    NDArray activated = gate.mul(gate.getNDArrayInternal().sigmoid()).mul(up);
-    return project(store, activated, "mlp.down_proj", training);
+    return project(store, ops().swiGlu(gate, up, training), "mlp.down_proj", training);
   }
 
   private NDArray project(ParameterStore store, NDArray input, String name, boolean training) {
@@ -92,6 +96,7 @@ final class LlamaLayer extends DecoderLayer {
       String name,
       AttentionContext positions,
       boolean training) {
-    return RmsNorm.apply(input, value(store, name, input, training), positions.normEpsilon());
+    NDArray weight = value(store, name, input, training);
+    return ops().rmsNorm(input, weight, positions.normEpsilon(), training);
   }
 }

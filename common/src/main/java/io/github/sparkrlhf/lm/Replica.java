@@ -37,7 +37,7 @@ public final class Replica implements AutoCloseable {
   public Replica(TransformerConfig config) {
     TorchRuntime.load();
     this.manager = NDManager.newBaseManager();
-    this.transformer = new Transformer(config);
+    this.transformer = new Transformer(config, manager);
     this.layout = config.layout();
     for (ParameterLayout.Parameter parameter : layout.parameters()) {
       ByteBuffer bytes =
@@ -48,6 +48,8 @@ public final class Replica implements AutoCloseable {
       NDArray array = manager.create(exact, new Shape(parameter.shape()), DataType.FLOAT32);
       array.setRequiresGradient(true);
       transformer.parameter(parameter.name()).setArray(array);
+      // DJL takes the name of an input of a TorchScript module for the key of a dictionary.
+      array.setName(null);
       arrays.add(array);
       memory.add(exact.asFloatBuffer());
     }

@@ -33,6 +33,9 @@ public final class TorchRuntime {
     configureLibrary();
     setIfAbsent("ai.djl.pytorch.num_threads", Integer.toString(threadsPerTask()));
     setIfAbsent("ai.djl.pytorch.num_interop_threads", "1");
+    // TorchScript as it is written: an optimised graph, from the third call on, may round
+    // otherwise.
+    setIfAbsent("ai.djl.pytorch.graph_optimizer", "false");
     keepMemory();
     Engine.getInstance();
     loaded = true;

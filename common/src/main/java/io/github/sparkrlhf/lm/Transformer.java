@@ -2,6 +2,7 @@ package io.github.sparkrlhf.lm;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.AbstractBlock;
 import ai.djl.nn.Parameter;
@@ -21,14 +22,20 @@ import java.util.Map;
  */
 public final class Transformer extends AbstractBlock {
   private final TransformerConfig config;
+  private final FusedOps ops;
   private final List<DecoderLayer> layers = new ArrayList<>();
   private final Map<String, Parameter> byName = new LinkedHashMap<>();
 
-  /** A transformer without weights; {@link Replica} gives it some. */
-  public Transformer(TransformerConfig config) {
+  /**
+   * A transformer without weights; {@link Replica} gives it some.
+   *
+   * @param manager owns what it needs besides weights
+   */
+  Transformer(TransformerConfig config, NDManager manager) {
     this.config = config;
+    this.ops = new FusedOps(manager);
     for (int i = 0; i < config.layers(); i++) {
-      DecoderLayer layer = addChildBlock("layers." + i, DecoderLayer.of(config));
+      DecoderLayer layer = addChildBlock("layers." + i, DecoderLayer.of(config, ops));
       layers.add(layer);
       String prefix = config.layerPrefix(i);
       layer.byName().forEach((name, parameter) -> byName.put(prefix + name, parameter));
@@ -80,12 +87,12 @@ public final class Transformer extends AbstractBlock {
       hidden = hidden.add(Rows.select(learned, positions.ids()));
     }
     for (int i = 0; i < layers.size(); i++) {
-      KeyValueCache.Layer layerCache = cache == null ? null : cache.layer(i);
+      KeyValueCache.Slots layerCache = cache == null ? null : cache.layer(i);
       hidden = layers.get(i).apply(store, hidden, positions, layerCache, training);
     }
     NDArray weight = value(store, config.lastNormName() + ".weight", ids, training);
     if (config.family() != TransformerConfig.Family.GPT2) {
-      return RmsNorm.apply(hidden, weight, positions.normEpsilon());
+      return ops.rmsNorm(hidden, weight, positions.normEpsilon(), training);
     }
     NDArray bias = value(store, config.lastNormName() + ".bias", ids, training);
     return Gpt2Layer.norm(hidden, weight, bias, config);

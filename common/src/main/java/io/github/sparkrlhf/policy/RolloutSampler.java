@@ -13,8 +13,8 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 
 /**
- * Samples responses on the executors. Prompts are dealt by hash into lanes and cut into batches
- * within their lane, so the cluster has no part in what is sampled.
+ * Samples responses on the executors. Prompts are dealt by hash into lanes, and the order within a
+ * lane is fixed, so the cluster has no part in what is sampled.
  */
 public final class RolloutSampler {
   private final JavaSparkContext context;
@@ -39,7 +39,7 @@ public final class RolloutSampler {
    * A sampler.
    *
    * @param lanes a power of two; the most tasks that can sample at the same time
-   * @param batch rows that are decoded together
+   * @param batch responses of a lane that are decoded together
    */
   public RolloutSampler(
       JavaSparkContext context,
@@ -65,10 +65,11 @@ public final class RolloutSampler {
    */
   public List<Rollout> sample(
       float[] weights, List<Prompt> prompts, int samplesPerPrompt, int iteration) {
-    List<List<Ask>> batches = batches(prompts, samplesPerPrompt);
+    List<List<Ask>> byLane = byLane(prompts, samplesPerPrompt);
     Broadcast<float[]> broadcast = context.broadcast(weights.clone());
     TransformerConfig shape = config;
     Sampler sampler = new Sampler(options, seed, iteration);
+    int places = batch;
     try {
       return JobDescriptions.described(
           context.sc(),
@@ -76,9 +77,11 @@ public final class RolloutSampler {
           () ->
               new ArrayList<>(
                       context
-                          .parallelize(batches, batches.size())
+                          .parallelize(byLane, byLane.size())
                           .flatMap(
-                              asks -> rollouts(shape, broadcast.value(), sampler, asks).iterator())
+                              asks ->
+                                  rollouts(shape, broadcast.value(), sampler, asks, places)
+                                      .iterator())
                           .collect())
                   .stream()
                       .sorted(
@@ -89,28 +92,26 @@ public final class RolloutSampler {
     }
   }
 
-  private List<List<Ask>> batches(List<Prompt> prompts, int samplesPerPrompt) {
+  /** The lanes that have something to do; the samples of a prompt stand side by side. */
+  private List<List<Ask>> byLane(List<Prompt> prompts, int samplesPerPrompt) {
+    List<Prompt> sorted = new ArrayList<>(prompts);
+    sorted.sort(
+        Comparator.<Prompt>comparingInt(prompt -> prompt.tokens().length)
+            .thenComparing(Prompt::id));
     List<List<Ask>> byLane = new ArrayList<>();
     IntStream.range(0, lanes).forEach(lane -> byLane.add(new ArrayList<>()));
-    for (Prompt prompt : prompts) {
+    for (Prompt prompt : sorted) {
+      List<Ask> lane = byLane.get(StableHash.lane(prompt.id(), lanes));
       for (int sample = 0; sample < samplesPerPrompt; sample++) {
-        Ask ask = new Ask(prompt.id() + "-" + sample, prompt, sample);
-        byLane.get(StableHash.lane(ask.id(), lanes)).add(ask);
+        lane.add(new Ask(prompt.id() + "-" + sample, prompt, sample));
       }
     }
-    List<List<Ask>> batches = new ArrayList<>();
-    for (List<Ask> lane : byLane) {
-      lane.sort(
-          Comparator.<Ask>comparingInt(ask -> ask.prompt().tokens().length).thenComparing(Ask::id));
-      for (int from = 0; from < lane.size(); from += batch) {
-        batches.add(new ArrayList<>(lane.subList(from, Math.min(lane.size(), from + batch))));
-      }
-    }
-    return batches;
+    byLane.removeIf(List::isEmpty);
+    return byLane;
   }
 
   private static List<Rollout> rollouts(
-      TransformerConfig config, float[] weights, Sampler sampler, List<Ask> asks) {
+      TransformerConfig config, float[] weights, Sampler sampler, List<Ask> asks, int places) {
     List<Sampler.Request> requests =
         asks.stream()
             .map(
@@ -120,7 +121,7 @@ public final class RolloutSampler {
             .toList();
     List<Sampler.Response> responses;
     try (ReplicaPool.Lease lease = ReplicaPool.lease(config, weights, 0)) {
-      responses = sampler.sample(lease.replica(), requests);
+      responses = sampler.sample(lease.replica(), requests, places);
     }
     List<Rollout> rollouts = new ArrayList<>();
     for (int i = 0; i < asks.size(); i++) {

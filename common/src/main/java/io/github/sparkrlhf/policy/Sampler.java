@@ -16,6 +16,9 @@ import java.util.List;
 public final class Sampler implements Serializable {
   private static final long serialVersionUID = 1L;
 
+  /** New prompts are read when at least this share of the places is free: reading is dear. */
+  private static final int FREE_SHARE = 4;
+
   private final SamplingOptions options;
   private final CounterRandom random;
   private final long iteration;
@@ -51,92 +54,131 @@ public final class Sampler implements Serializable {
   public record Response(int[] tokens, float[] logProbabilities, boolean stopped) {}
 
   /**
-   * Answers a batch of prompts. The batch should always be cut the same way, because its shape
+   * Answers prompts. A response that is finished leaves its place to the next request. The requests
+   * should always come in the same order, because the number of rows that are decoded together
    * decides the last bits of the logits.
    *
+   * @param places how many responses are decoded together
    * @return one response per request, in order
    */
-  public List<Response> sample(Replica replica, List<Request> requests) {
-    List<int[]> prompts = requests.stream().map(Request::tokens).toList();
-    int rows = requests.size();
-    int[][] tokens = new int[rows][options.maxNewTokens()];
-    float[][] logProbabilities = new float[rows][options.maxNewTokens()];
-    int[] lengths = new int[rows];
-    int[] active = new int[rows];
-    Arrays.setAll(active, row -> row);
+  public List<Response> sample(Replica replica, List<Request> requests, int places) {
+    int longest = requests.stream().mapToInt(request -> request.tokens().length).max().orElse(0);
+    int rows = Math.min(places, requests.size());
+    Response[] responses = new Response[requests.size()];
     try (GradMode ignored = GradMode.inference();
-        Decoder decoder = new Decoder(replica, prompts, options.maxNewTokens())) {
-      float[] logits = decoder.prefill();
-      for (int position = 0; active.length > 0; position++) {
-        int[] drawn = new int[active.length];
-        int vocabulary = logits.length / active.length;
-        for (int i = 0; i < active.length; i++) {
-          int row = active[i];
-          Request request = requests.get(row);
-          double u = random.uniform(iteration, request.key(), request.sample(), position);
-          TokenDistribution distribution =
-              distribution(logits, i * vocabulary, vocabulary, request, tokens[row], position);
-          drawn[i] = distribution.draw(u);
-          tokens[row][position] = drawn[i];
-          logProbabilities[row][position] = (float) distribution.logProbability(drawn[i]);
-          lengths[row] = position + 1;
+        Decoder decoder = new Decoder(replica, rows, longest + options.maxNewTokens())) {
+      TokenDistribution distribution = new TokenDistribution();
+      List<Row> active = new ArrayList<>();
+      int next = 0;
+      while (next < requests.size() || !active.isEmpty()) {
+        int free = rows - active.size();
+        if (next < requests.size() && (active.isEmpty() || free * FREE_SHARE >= rows)) {
+          int count = Math.min(free, requests.size() - next);
+          admit(decoder, requests, next, count, active, distribution);
+          next += count;
+        } else {
+          float[] logits = decoder.step(lastTokens(active));
+          int vocabulary = logits.length / active.size();
+          for (int i = 0; i < active.size(); i++) {
+            draw(active.get(i), logits, i * vocabulary, vocabulary, distribution);
+          }
         }
-        if (position + 1 == options.maxNewTokens()) {
-          break;
-        }
-        int[] going = unfinished(drawn);
-        if (going.length == 0) {
-          break;
-        }
-        if (going.length < active.length) {
-          decoder.keep(going);
-          active = pick(active, going);
-          drawn = pick(drawn, going);
-        }
-        logits = decoder.step(drawn);
+        retire(decoder, active, responses);
       }
     }
-    return responses(tokens, logProbabilities, lengths);
+    return Arrays.asList(responses);
   }
 
-  private TokenDistribution distribution(
-      float[] logits, int offset, int vocabulary, Request request, int[] response, int length) {
+  /** Reads the prompts of the next requests, equal neighbours once, and draws the first tokens. */
+  private void admit(
+      Decoder decoder,
+      List<Request> requests,
+      int first,
+      int count,
+      List<Row> active,
+      TokenDistribution distribution) {
+    List<int[]> prompts = new ArrayList<>();
+    int[] sources = new int[count];
+    for (int i = 0; i < count; i++) {
+      int[] tokens = requests.get(first + i).tokens();
+      if (prompts.isEmpty() || !Arrays.equals(prompts.get(prompts.size() - 1), tokens)) {
+        prompts.add(tokens);
+      }
+      sources[i] = prompts.size() - 1;
+    }
+    float[] logits = decoder.admit(prompts, sources);
+    int vocabulary = logits.length / prompts.size();
+    for (int i = 0; i < count; i++) {
+      Row row = new Row(requests.get(first + i), first + i, options.maxNewTokens());
+      draw(row, logits, sources[i] * vocabulary, vocabulary, distribution);
+      active.add(row);
+    }
+  }
+
+  private static int[] lastTokens(List<Row> active) {
+    return active.stream().mapToInt(row -> row.tokens[row.length - 1]).toArray();
+  }
+
+  private void draw(
+      Row row, float[] logits, int offset, int vocabulary, TokenDistribution distribution) {
     if (options.filter().equals(LogitFilter.NONE)) {
-      return TokenDistribution.of(logits, offset, vocabulary, options.temperature());
+      distribution.set(logits, offset, vocabulary, options.temperature());
+    } else {
+      float[] own = Arrays.copyOfRange(logits, offset, offset + vocabulary);
+      float[] filtered = options.filter().apply(own, options.temperature(), row.before());
+      // The temperature is part of what was filtered; 0 still takes the largest.
+      distribution.set(filtered, 0, vocabulary, options.temperature() == 0 ? 0 : 1);
     }
-    int[] before = Arrays.copyOf(request.tokens(), request.tokens().length + length);
-    System.arraycopy(response, 0, before, request.tokens().length, length);
-    float[] row = Arrays.copyOfRange(logits, offset, offset + vocabulary);
-    float[] filtered = options.filter().apply(row, options.temperature(), before);
-    // The temperature is part of what was filtered; 0 still takes the largest.
-    return TokenDistribution.of(filtered, 0, vocabulary, options.temperature() == 0 ? 0 : 1);
+    double u = random.uniform(iteration, row.request.key(), row.request.sample(), row.length);
+    int token = distribution.draw(u);
+    row.tokens[row.length] = token;
+    row.logProbabilities[row.length] = (float) distribution.logProbability(token);
+    row.length++;
+    row.stopped = options.stops(row.tokens, row.length);
   }
 
-  private int[] unfinished(int[] drawn) {
-    int[] going = new int[drawn.length];
-    int count = 0;
-    for (int i = 0; i < drawn.length; i++) {
-      if (drawn[i] != options.stopId()) {
-        going[count++] = i;
+  /** Takes out the rows that are finished, as the decoder does it: the last row moves up. */
+  private void retire(Decoder decoder, List<Row> active, Response[] responses) {
+    for (int i = active.size() - 1; i >= 0; i--) {
+      Row row = active.get(i);
+      if (row.stopped || row.length == options.maxNewTokens()) {
+        responses[row.index] = row.response();
+        decoder.remove(i);
+        Row last = active.remove(active.size() - 1);
+        if (i < active.size()) {
+          active.set(i, last);
+        }
       }
     }
-    return Arrays.copyOf(going, count);
   }
 
-  private static int[] pick(int[] values, int[] indices) {
-    return Arrays.stream(indices).map(i -> values[i]).toArray();
-  }
+  /** A response that is being written. */
+  private static final class Row {
+    private final Request request;
+    private final int index;
+    private final int[] tokens;
+    private final float[] logProbabilities;
+    private int length;
+    private boolean stopped;
 
-  private List<Response> responses(int[][] tokens, float[][] logProbabilities, int[] lengths) {
-    List<Response> responses = new ArrayList<>();
-    for (int row = 0; row < lengths.length; row++) {
-      int length = lengths[row];
-      responses.add(
-          new Response(
-              Arrays.copyOf(tokens[row], length),
-              Arrays.copyOf(logProbabilities[row], length),
-              tokens[row][length - 1] == options.stopId()));
+    Row(Request request, int index, int maxNewTokens) {
+      this.request = request;
+      this.index = index;
+      this.tokens = new int[maxNewTokens];
+      this.logProbabilities = new float[maxNewTokens];
     }
-    return responses;
+
+    /** Prompt and response so far. */
+    int[] before() {
+      int[] prompt = request.tokens();
+      int[] before = Arrays.copyOf(prompt, prompt.length + length);
+      System.arraycopy(tokens, 0, before, prompt.length, length);
+      return before;
+    }
+
+    Response response() {
+      return new Response(
+          Arrays.copyOf(tokens, length), Arrays.copyOf(logProbabilities, length), stopped);
+    }
   }
 }

@@ -83,7 +83,7 @@ public final class PpoTrainer {
             new SamplingOptions(
                 settings.sampling().temperature(),
                 settings.sampling().maxNewTokens(),
-                policy.tokenizer().eosId()),
+                SamplingOptions.Stop.at(policy.tokenizer().eosId())),
             settings.lanes(),
             settings.sampling().batch(),
             settings.seed());

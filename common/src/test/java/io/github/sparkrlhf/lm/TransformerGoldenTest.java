@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -168,8 +169,9 @@ class TransformerGoldenTest {
 
   private static int[][] greedy(Replica replica, List<int[]> prompts, int newTokens) {
     int[][] tokens = new int[prompts.size()][newTokens];
-    try (Decoder decoder = new Decoder(replica, prompts, newTokens)) {
-      float[] logits = decoder.prefill();
+    int longest = prompts.stream().mapToInt(prompt -> prompt.length).max().orElseThrow();
+    try (Decoder decoder = new Decoder(replica, prompts.size(), longest + newTokens)) {
+      float[] logits = decoder.admit(prompts, IntStream.range(0, prompts.size()).toArray());
       for (int t = 0; t < newTokens; t++) {
         int[] next = largest(logits, prompts.size());
         for (int row = 0; row < next.length; row++) {

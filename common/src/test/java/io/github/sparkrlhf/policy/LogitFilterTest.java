@@ -33,7 +33,8 @@ class LogitFilterTest {
     for (int row = 0; row < GOLDEN.get("logits").size(); row++) {
       int[] before = ints(GOLDEN.get("prev_ids").get(row));
       float[] filtered = filter.apply(floats(GOLDEN.get("logits").get(row)), temperature, before);
-      TokenDistribution distribution = TokenDistribution.of(filtered, 0, filtered.length, 1);
+      TokenDistribution distribution = new TokenDistribution();
+      distribution.set(filtered, 0, filtered.length, 1);
       for (int token = 0; token < filtered.length; token++) {
         JsonNode logit = expected.get("processed").get(row).get(token);
         if (logit.isNull()) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.github.sparkrlhf.lm.GoldenModel;
 import io.github.sparkrlhf.policy.RolloutSampler.Prompt;
+import io.github.sparkrlhf.policy.SamplingOptions.Stop;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -16,7 +17,7 @@ import org.junit.jupiter.api.Test;
 
 class RolloutSamplerTest {
   private static final GoldenModel MODEL = GoldenModel.load("llama");
-  private static final SamplingOptions OPTIONS = new SamplingOptions(1, 10, 72);
+  private static final SamplingOptions OPTIONS = new SamplingOptions(1, 10, Stop.at(72));
   private static final int PROMPTS = 13;
 
   @Test

@@ -10,6 +10,7 @@ import io.github.sparkrlhf.lm.GoldenModel;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.Replica;
 import io.github.sparkrlhf.lm.SequenceBatch;
+import io.github.sparkrlhf.policy.SamplingOptions.Stop;
 import io.github.sparkrlhf.training.TextExample;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -22,7 +23,8 @@ class SamplerTest {
 
   @Test
   void temperatureZeroGivesTheGreedyTokensOfTransformers() {
-    List<Sampler.Response> responses = sample(new SamplingOptions(0, 12, NEVER), 1, requests(1));
+    List<Sampler.Response> responses =
+        sample(new SamplingOptions(0, 12, Stop.at(NEVER)), 1, requests(1));
     for (int row = 0; row < 3; row++) {
       assertThat(responses.get(row).tokens())
           .containsExactly(ints(MODEL.golden().at("/greedy").get(row)));
@@ -35,7 +37,8 @@ class SamplerTest {
   void theStopTokenEndsAResponseWhileOthersGoOn() {
     JsonNode golden = MODEL.golden().required("greedy_eos_case");
     int stop = golden.required("eos_token_id").asInt();
-    List<Sampler.Response> responses = sample(new SamplingOptions(0, 12, stop), 1, requests(1));
+    List<Sampler.Response> responses =
+        sample(new SamplingOptions(0, 12, Stop.at(stop)), 1, requests(1));
     for (int row = 0; row < 3; row++) {
       int[] padded = ints(golden.required("left_padded_batch_output").get(row));
       int end = 1 + indexOf(padded, stop);
@@ -53,13 +56,13 @@ class SamplerTest {
   void aStopTokenAtTheLastPositionCounts() {
     // The first row's greedy tokens are 39, 60, 45, 72.
     List<Sampler.Request> first = requests(1).subList(0, 1);
-    assertThat(sample(new SamplingOptions(0, 4, 72), 1, first).get(0).stopped()).isTrue();
-    assertThat(sample(new SamplingOptions(0, 3, 72), 1, first).get(0).stopped()).isFalse();
+    assertThat(sample(new SamplingOptions(0, 4, Stop.at(72)), 1, first).get(0).stopped()).isTrue();
+    assertThat(sample(new SamplingOptions(0, 3, Stop.at(72)), 1, first).get(0).stopped()).isFalse();
   }
 
   @Test
   void aResponseIsTheSameAloneAndAmongPromptsOfOtherLengths() {
-    SamplingOptions options = new SamplingOptions(1, 16, 72);
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(72));
     List<Sampler.Request> requests = requests(4);
     List<Sampler.Response> together = sample(options, 9, requests);
     for (int i = 0; i < requests.size(); i++) {
@@ -75,8 +78,40 @@ class SamplerTest {
   }
 
   @Test
+  void waitingPromptsTakeThePlacesOfFinishedOnes() {
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(72));
+    List<Sampler.Request> requests = requests(4);
+    List<Sampler.Response> together = sample(options, 9, requests);
+    for (int places : new int[] {1, 2, 5}) {
+      List<Sampler.Response> queued;
+      try (Replica replica = MODEL.replica()) {
+        queued = new Sampler(options, 9, 0).sample(replica, requests, places);
+      }
+      for (int i = 0; i < requests.size(); i++) {
+        assertThat(queued.get(i).tokens()).isEqualTo(together.get(i).tokens());
+        assertThat(queued.get(i).logProbabilities())
+            .containsExactly(together.get(i).logProbabilities(), within(1e-4f));
+      }
+    }
+  }
+
+  @Test
+  void samplesOfAPromptThatShareItsCacheAreThoseOfThePromptReadAnew() {
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(72));
+    List<Sampler.Request> mixed = requests(3);
+    List<Sampler.Request> neighbours = new ArrayList<>(mixed);
+    neighbours.sort(java.util.Comparator.comparingLong(Sampler.Request::key));
+    List<Sampler.Response> shared = sample(options, 9, neighbours);
+    List<Sampler.Response> apart = sample(options, 9, mixed);
+    for (int i = 0; i < neighbours.size(); i++) {
+      Sampler.Response expected = apart.get(mixed.indexOf(neighbours.get(i)));
+      assertThat(shared.get(i).tokens()).isEqualTo(expected.tokens());
+    }
+  }
+
+  @Test
   void seedIterationAndPromptDecideWhatIsDrawn() {
-    SamplingOptions options = new SamplingOptions(1, 16, NEVER);
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(NEVER));
     List<Sampler.Request> one = requests(1).subList(0, 1);
     int[] tokens = sample(options, 9, one).get(0).tokens();
     assertThat(sample(options, 9, one).get(0).tokens()).isEqualTo(tokens);
@@ -84,7 +119,7 @@ class SamplerTest {
     List<Sampler.Request> renamed = List.of(new Sampler.Request(-5, 0, one.get(0).tokens()));
     assertThat(sample(options, 9, renamed).get(0).tokens()).isNotEqualTo(tokens);
     try (Replica replica = MODEL.replica()) {
-      assertThat(new Sampler(options, 9, 1).sample(replica, one).get(0).tokens())
+      assertThat(new Sampler(options, 9, 1).sample(replica, one, 1).get(0).tokens())
           .isNotEqualTo(tokens);
     }
   }
@@ -94,7 +129,7 @@ class SamplerTest {
     double temperature = 0.7;
     List<Sampler.Request> requests = requests(2);
     List<Sampler.Response> responses =
-        sample(new SamplingOptions(temperature, 16, 72), 9, requests);
+        sample(new SamplingOptions(temperature, 16, Stop.at(72)), 9, requests);
     List<int[]> sequences = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       sequences.add(TextExample.concatenated(requests.get(i).tokens(), responses.get(i).tokens()));
@@ -117,7 +152,7 @@ class SamplerTest {
   private static List<Sampler.Response> sample(
       SamplingOptions options, long seed, List<Sampler.Request> requests) {
     try (Replica replica = MODEL.replica()) {
-      return new Sampler(options, seed, 0).sample(replica, requests);
+      return new Sampler(options, seed, 0).sample(replica, requests, requests.size());
     }
   }
 

@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.sparkrlhf.spark.CounterRandom;
@@ -17,7 +18,7 @@ class TokenDistributionTest {
   void drawsOccurAsOftenAsTheSoftmaxSays() {
     double temperature = 1.3;
     int draws = 20_000;
-    TokenDistribution distribution = TokenDistribution.of(LOGITS, OFFSET, SIZE, temperature);
+    TokenDistribution distribution = distribution(LOGITS, OFFSET, SIZE, temperature);
     CounterRandom random = new CounterRandom(5, "token distribution test");
     int[] counts = new int[SIZE];
     for (int i = 0; i < draws; i++) {
@@ -41,7 +42,7 @@ class TokenDistributionTest {
   @Test
   void anyNumberDrawsATokenWithMass() {
     float[] logits = {Float.NEGATIVE_INFINITY, 0, Float.NEGATIVE_INFINITY, 0, -200};
-    TokenDistribution distribution = TokenDistribution.of(logits, 0, 5, 0.5);
+    TokenDistribution distribution = distribution(logits, 0, 5, 0.5);
     assertThat(distribution.draw(0x1.0p-54)).isEqualTo(1);
     assertThat(distribution.draw(0.4999)).isEqualTo(1);
     assertThat(distribution.draw(0.5001)).isEqualTo(3);
@@ -50,9 +51,33 @@ class TokenDistributionTest {
 
   @Test
   void temperatureZeroTakesTheMostLikelyTokenWithCertainty() {
-    TokenDistribution distribution = TokenDistribution.of(LOGITS, OFFSET, SIZE, 0);
+    TokenDistribution distribution = distribution(LOGITS, OFFSET, SIZE, 0);
     assertThat(distribution.draw(0.001)).isEqualTo(2);
     assertThat(distribution.draw(0.999)).isEqualTo(2);
     assertThat(distribution.logProbability(2)).isZero();
+  }
+
+  @Test
+  void powersOfEAreThoseOfTheLibrary() {
+    for (double x = 0; x > -690; x -= 0.0137) {
+      double expected = StrictMath.exp(x);
+      assertThat(TokenDistribution.exp(x)).isCloseTo(expected, within(2e-14 * expected));
+    }
+    assertThat(TokenDistribution.exp(0)).isEqualTo(1);
+    assertThat(TokenDistribution.exp(-1e9)).isZero();
+    assertThat(TokenDistribution.exp(Double.NEGATIVE_INFINITY)).isZero();
+  }
+
+  @Test
+  void logitsThatAreNotNumbersAreRefused() {
+    assertThatThrownBy(() -> distribution(new float[] {1, Float.NaN, 0}, 0, 3, 1))
+        .hasMessage("Cannot sample: the model's logits are not numbers");
+  }
+
+  private static TokenDistribution distribution(
+      float[] logits, int offset, int size, double temperature) {
+    TokenDistribution distribution = new TokenDistribution();
+    distribution.set(logits, offset, size, temperature);
+    return distribution;
   }
 }

@@ -21,6 +21,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -102,10 +103,18 @@ final class RolloutJob extends JobCommand {
   private double repetitionPenalty;
 
   @Option(
+      names = "--stop",
+      paramLabel = "TEXT",
+      description =
+          "End a response where its text contains this; the text of the row ends before it, its tokens with it; may be repeated (default: only the model's end tokens).")
+  private List<String> stopStrings = List.of();
+
+  @Option(
       names = "--batch",
       paramLabel = "ROWS",
       defaultValue = "32",
-      description = "Responses that are decoded together (default: ${DEFAULT-VALUE}).")
+      description =
+          "Responses of a lane that are decoded together; one that ends leaves its place to the next prompt (default: ${DEFAULT-VALUE}).")
   private int batch;
 
   @Option(
@@ -139,12 +148,12 @@ final class RolloutJob extends JobCommand {
     Given.requireCount("part", part);
     Given.requireLanes(lanes);
     // Ranges are errors before anything is opened.
-    sampling(0);
+    sampling(new SamplingOptions.Stop(List.of(), stopStrings, null));
   }
 
-  private SamplingOptions sampling(int stopId) {
+  private SamplingOptions sampling(SamplingOptions.Stop stop) {
     LogitFilter filter = new LogitFilter(repetitionPenalty, topK, topP, minP);
-    return new SamplingOptions(temperature, maxNewTokens, stopId, filter);
+    return new SamplingOptions(temperature, maxNewTokens, stop, filter);
   }
 
   @Override
@@ -181,11 +190,14 @@ final class RolloutJob extends JobCommand {
   private void sampleMissing(
       JobContext context, LanguageModel model, Dataset<Row> prompts, int parts) {
     Tokenizer tokenizer = Tokenizer.of(model.tokenizer());
+    SamplingOptions.Stop stop =
+        new SamplingOptions.Stop(
+            List.of(model.tokenizer().eosId()), stopStrings, model.tokenizer());
     RolloutSampler sampler =
         new RolloutSampler(
             JavaSparkContext.fromSparkContext(context.spark().sparkContext()),
             model.config(),
-            sampling(model.tokenizer().eosId()),
+            sampling(stop),
             lanes,
             batch,
             seed);
@@ -208,7 +220,12 @@ final class RolloutJob extends JobCommand {
       // The part is not in the key of the random numbers: a response does not depend on it.
       List<Rollout> rollouts = sampler.sample(model.weights(), asked, samplesPerPrompt, 0);
       double seconds = (System.nanoTime() - startedNanos) / 1e9;
-      write(context, number, asked, rollouts, tokenizer);
+      write(
+          context,
+          number,
+          asked,
+          rollouts,
+          rollout -> stop.before(tokenizer.decode(rollout.response())));
       long tokens = rollouts.stream().mapToLong(rollout -> rollout.response().length).sum();
       progress.step(
           number + 1L, "%d responses, %.0f tokens/s".formatted(rollouts.size(), tokens / seconds));
@@ -220,14 +237,15 @@ final class RolloutJob extends JobCommand {
       int number,
       List<RolloutSampler.Prompt> asked,
       List<Rollout> rollouts,
-      Tokenizer tokenizer) {
+      Function<Rollout, String> text) {
     Map<String, String> texts = new HashMap<>();
     asked.forEach(prompt -> texts.put(prompt.id(), prompt.text()));
     List<Row> rows =
         rollouts.stream()
             .map(
                 rollout ->
-                    RolloutRows.sampled(number, rollout, texts.get(rollout.promptId()), tokenizer))
+                    RolloutRows.sampled(
+                        number, rollout, texts.get(rollout.promptId()), text.apply(rollout)))
             .toList();
     Dataset<Row> frame =
         context.spark().createDataFrame(rows, Table.ROLLOUTS.schemaWithoutRun()).coalesce(1);

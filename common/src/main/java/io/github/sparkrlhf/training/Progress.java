@@ -38,6 +38,11 @@ public final class Progress {
     out.println(name + " " + done + "/" + total + ": " + detail + ", " + duration(left) + " left");
   }
 
+  /** Prints a line about something other than a step. */
+  public void note(String text) {
+    out.println(name + ": " + text);
+  }
+
   /** A duration as people say it: {@code 42 s}, {@code 3 min 05 s}, {@code 2 h 10 min}. */
   static String duration(double seconds) {
     long whole = Math.round(seconds);

@@ -16,11 +16,11 @@ import java.util.stream.IntStream;
  * neighbours change from epoch to epoch, and cut into as many runs as the epoch has steps. All
  * lanes go through their runs in the same random order: since rows are dealt by hash, the k-th run
  * of every lane holds rows of about the same length. A run is cut into the micro-batches of its
- * step.
+ * step, each of rows as similar in length as there are.
  */
 final class Lane<E extends Example> implements Serializable {
   private static final long serialVersionUID = 1L;
-  private static final double LENGTH_BLUR = 0.2;
+  private static final double LENGTH_BLUR = 0.1;
 
   private final int number;
   private final ArrayList<E> rows;
@@ -60,6 +60,9 @@ final class Lane<E extends Example> implements Serializable {
    */
   List<List<E>> microBatches(int epoch, int step, int steps, LaneSettings settings) {
     List<E> run = rows(epoch, step, steps, settings);
+    if (settings.accumulate() > 1) {
+      run.sort(Comparator.comparingInt(Example::length));
+    }
     int parts = Math.min(run.size(), settings.accumulate());
     List<List<E>> batches = new ArrayList<>(parts);
     for (long part = 0; part < parts; part++) {

@@ -103,7 +103,10 @@ final class SftExamples implements Serializable {
     return new Sequence(tokens, responses);
   }
 
-  /** A conversation in the plain template, where prompts and responses take turns. */
+  /**
+   * A conversation in the plain template: the begin token, then the assistant's messages as
+   * responses and all others as prompts.
+   */
   private static Sequence conversation(Tokenizer tokenizer, List<Message> messages) {
     int[] tokens = {tokenizer.bosId()};
     boolean[] responses = {false};
@@ -112,16 +115,17 @@ final class SftExamples implements Serializable {
       int[] added =
           assistant
               ? tokenizer.encodeResponse(message.content())
-              : Arrays.copyOfRange(
-                  tokenizer.encodePrompt(message.content()),
-                  1,
-                  tokenizer.encodePrompt(message.content()).length);
+              : withoutFirst(tokenizer.encodePrompt(message.content()));
       int before = tokens.length;
       tokens = TextExample.concatenated(tokens, added);
       responses = Arrays.copyOf(responses, tokens.length);
       Arrays.fill(responses, before, tokens.length, assistant);
     }
     return new Sequence(tokens, responses);
+  }
+
+  private static int[] withoutFirst(int[] tokens) {
+    return Arrays.copyOfRange(tokens, 1, tokens.length);
   }
 
   private static List<Message> messages(Row row) {

@@ -8,7 +8,7 @@ public final class Progress {
   private final PrintStream out;
   private final String name;
   private final long total;
-  private final long startedNanos = System.nanoTime();
+  private long startedNanos = System.nanoTime();
   private long first = -1;
 
   /**
@@ -38,8 +38,14 @@ public final class Progress {
     out.println(name + " " + done + "/" + total + ": " + detail + ", " + duration(left) + " left");
   }
 
-  /** Prints a line about something other than a step. */
+  /**
+   * Prints a line about something other than a step. How long that took before the first step says
+   * nothing about the steps.
+   */
   public void note(String text) {
+    if (first < 0) {
+      startedNanos = System.nanoTime();
+    }
     out.println(name + ": " + text);
   }
 

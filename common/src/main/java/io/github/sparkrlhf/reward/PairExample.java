@@ -19,4 +19,14 @@ public record PairExample(
   public int length() {
     return Math.max(chosen.length, rejected.length);
   }
+
+  @Override
+  public int tokenCount() {
+    return chosen.length + rejected.length;
+  }
+
+  @Override
+  public int sequences() {
+    return 2;
+  }
 }

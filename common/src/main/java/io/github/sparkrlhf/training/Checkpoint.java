@@ -21,14 +21,16 @@ import java.util.zip.CheckedInputStream;
 
 /**
  * Everything a training needs to go on as if it had never stopped: a directory {@code
- * step-00000012} with the weights, the optimiser's moments and a small JSON state with the CRC-32C
- * of both files.
+ * step-00000012} with the weights, the optimiser's moments, the best weights so far if the training
+ * keeps them, and a small JSON state with the CRC-32C of these files.
  *
  * @param step the steps of the training that are done
  * @param weights all parameters, concatenated in the order of the layout
  * @param firstMoment of {@link AdamW}, as long as the weights
  * @param secondMoment of {@link AdamW}, as long as the weights
  * @param optimizerSteps the steps that {@link AdamW} has taken
+ * @param bestWeights those with the lowest validation loss so far, as long as the weights; null if
+ *     the training does not keep them
  * @param extras what else the training remembers, such as the KL coefficient
  */
 public record Checkpoint(
@@ -37,8 +39,10 @@ public record Checkpoint(
     float[] firstMoment,
     float[] secondMoment,
     long optimizerSteps,
+    float[] bestWeights,
     Map<String, String> extras) {
   private static final String WEIGHTS = "weights.safetensors";
+  private static final String BEST = "best.safetensors";
   private static final String OPTIMIZER = "optimizer.safetensors";
   private static final String STATE = "state.json";
   private static final String FIRST_MOMENT = "first_moment";
@@ -65,12 +69,23 @@ public record Checkpoint(
   /** The checkpoint of a training whose optimiser has just stepped; shares its arrays. */
   public static Checkpoint of(
       long step, float[] weights, AdamW optimizer, Map<String, String> extras) {
+    return of(step, weights, optimizer, null, extras);
+  }
+
+  /** The checkpoint of a training that keeps its best weights, unless they are null. */
+  static Checkpoint of(
+      long step,
+      float[] weights,
+      AdamW optimizer,
+      float[] bestWeights,
+      Map<String, String> extras) {
     return new Checkpoint(
         step,
         weights,
         optimizer.firstMoment(),
         optimizer.secondMoment(),
         optimizer.steps(),
+        bestWeights,
         extras);
   }
 
@@ -95,6 +110,10 @@ public record Checkpoint(
     for (String file : List.of(WEIGHTS, OPTIMIZER)) {
       checksums.put(file, checksum(directory.resolve(file)));
     }
+    if (bestWeights != null) {
+      Safetensors.write(directory.resolve(BEST), layout, bestWeights, Map.of("format", "pt"));
+      checksums.put(BEST, checksum(directory.resolve(BEST)));
+    }
     State state = new State(configurationDigest, step, optimizerSteps, checksums, extras);
     Files.write(directory.resolve(STATE), JSON.writeValueAsBytes(state));
   }
@@ -115,11 +134,37 @@ public record Checkpoint(
     for (String file : List.of(WEIGHTS, OPTIMIZER)) {
       verify(directory, file, state.checksums().get(file));
     }
+    float[] weights = weights(directory, WEIGHTS, layout);
+    float[] bestWeights = null;
+    if (state.checksums().containsKey(BEST)) {
+      verify(directory, BEST, state.checksums().get(BEST));
+      bestWeights = weights(directory, BEST, layout);
+    }
+    float[] firstMoment = new float[weights.length];
+    float[] secondMoment = new float[weights.length];
+    try (Safetensors file = Safetensors.open(directory.resolve(OPTIMIZER))) {
+      long[] shape = {weights.length};
+      requireShape(directory, file, new Tensor(FIRST_MOMENT, shape, "F32"));
+      requireShape(directory, file, new Tensor(SECOND_MOMENT, shape, "F32"));
+      file.readInto(FIRST_MOMENT, firstMoment, 0);
+      file.readInto(SECOND_MOMENT, secondMoment, 0);
+    }
+    return new Checkpoint(
+        state.step(),
+        weights,
+        firstMoment,
+        secondMoment,
+        state.optimizerSteps(),
+        bestWeights,
+        state.extras());
+  }
+
+  private static float[] weights(Path directory, String name, List<Tensor> layout) {
     long size = layout.stream().mapToLong(Tensor::elements).sum();
     float[] weights = new float[Math.toIntExact(size)];
-    try (Safetensors file = Safetensors.open(directory.resolve(WEIGHTS))) {
+    try (Safetensors file = Safetensors.open(directory.resolve(name))) {
       if (file.tensors().size() != layout.size()) {
-        throw corrupt(directory, WEIGHTS + " does not hold the parameters of this model");
+        throw corrupt(directory, name + " does not hold the parameters of this model");
       }
       int offset = 0;
       for (Tensor tensor : layout) {
@@ -128,17 +173,7 @@ public record Checkpoint(
         offset += (int) tensor.elements();
       }
     }
-    float[] firstMoment = new float[weights.length];
-    float[] secondMoment = new float[weights.length];
-    try (Safetensors file = Safetensors.open(directory.resolve(OPTIMIZER))) {
-      long[] shape = {size};
-      requireShape(directory, file, new Tensor(FIRST_MOMENT, shape, "F32"));
-      requireShape(directory, file, new Tensor(SECOND_MOMENT, shape, "F32"));
-      file.readInto(FIRST_MOMENT, firstMoment, 0);
-      file.readInto(SECOND_MOMENT, secondMoment, 0);
-    }
-    return new Checkpoint(
-        state.step(), weights, firstMoment, secondMoment, state.optimizerSteps(), state.extras());
+    return weights;
   }
 
   private static State state(Path directory) {

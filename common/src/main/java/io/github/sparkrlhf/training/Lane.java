@@ -15,11 +15,12 @@ import java.util.stream.IntStream;
  * <p>In each epoch the rows are shuffled, or sorted by their length, blurred a little so that the
  * neighbours change from epoch to epoch, and cut into as many runs as the epoch has steps. All
  * lanes go through their runs in the same random order: since rows are dealt by hash, the k-th run
- * of every lane holds rows of about the same length.
+ * of every lane holds rows of about the same length. A run is cut into the micro-batches of its
+ * step, each of rows as similar in length as there are.
  */
 final class Lane<E extends Example> implements Serializable {
   private static final long serialVersionUID = 1L;
-  private static final double LENGTH_BLUR = 0.2;
+  private static final double LENGTH_BLUR = 0.1;
 
   private final int number;
   private final ArrayList<E> rows;
@@ -51,12 +52,29 @@ final class Lane<E extends Example> implements Serializable {
   }
 
   /**
-   * The rows of one step; the runs of an epoch hold each row once.
+   * The rows of one step as micro-batches, none of them empty; the steps of an epoch hold each row
+   * once.
    *
    * @param step in {@code [0, steps)}
    * @param steps number of steps of the epoch
    */
-  List<E> microBatch(int epoch, int step, int steps, LaneSettings settings) {
+  List<List<E>> microBatches(int epoch, int step, int steps, LaneSettings settings) {
+    List<E> run = rows(epoch, step, steps, settings);
+    if (settings.accumulate() > 1) {
+      run.sort(Comparator.comparingInt(Example::length));
+    }
+    int parts = Math.min(run.size(), settings.accumulate());
+    List<List<E>> batches = new ArrayList<>(parts);
+    for (long part = 0; part < parts; part++) {
+      int from = (int) (part * run.size() / parts);
+      int to = (int) ((part + 1) * run.size() / parts);
+      batches.add(run.subList(from, to));
+    }
+    return batches;
+  }
+
+  /** The rows of one step. */
+  List<E> rows(int epoch, int step, int steps, LaneSettings settings) {
     Plan current = plan(epoch, steps, settings);
     long run = current.runOfStep()[step];
     int from = (int) (run * rows.size() / steps);

@@ -9,7 +9,7 @@ import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import java.util.List;
 
-/** Cross entropy of the response tokens given what stands before them, in nats per token. */
+/** Cross entropy of the learned tokens given what stands before them, in nats per token. */
 public final class LanguageModelObjective implements Objective<TextExample> {
   private static final long serialVersionUID = 1L;
 
@@ -34,14 +34,35 @@ public final class LanguageModelObjective implements Objective<TextExample> {
       Replica replica = lease.replica();
       SequenceBatch batch =
           SequenceBatch.predictingResponses(
-              rows.stream().map(TextExample::sequence).toList(),
-              rows.stream().mapToInt(row -> row.prompt().length).toArray());
+              rows.stream().map(TextExample::tokens).toList(),
+              rows.stream().mapToInt(TextExample::firstLearned).toArray());
       NDArray logits = batch.outputs(replica, manager, training);
-      NDArray loss = SequenceBatch.logProbabilities(logits, batch.labels(manager)).sum().neg();
+      NDArray logProbabilities = SequenceBatch.logProbabilities(logits, batch.labels(manager));
+      float[] marks = marks(rows, batch.outputs());
+      int learned = 0;
+      for (float mark : marks) {
+        learned += (int) mark;
+      }
+      if (learned < marks.length) {
+        logProbabilities = logProbabilities.mul(manager.create(marks));
+      }
+      NDArray loss = logProbabilities.sum().neg();
       if (training) {
         replica.backward(loss, gradient, 0);
       }
-      return new double[] {loss.getFloat(), batch.outputs()};
+      return new double[] {loss.getFloat(), learned};
     }
+  }
+
+  /** 1 for each output that predicts a learned token, 0 for those that lie between such tokens. */
+  private static float[] marks(List<TextExample> rows, int outputs) {
+    float[] marks = new float[outputs];
+    int next = 0;
+    for (TextExample row : rows) {
+      for (int t = row.firstLearned(); t < row.length(); t++) {
+        marks[next++] = row.learned()[t] ? 1 : 0;
+      }
+    }
+    return marks;
   }
 }

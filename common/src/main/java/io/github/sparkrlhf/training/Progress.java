@@ -8,7 +8,7 @@ public final class Progress {
   private final PrintStream out;
   private final String name;
   private final long total;
-  private final long startedNanos = System.nanoTime();
+  private long startedNanos = System.nanoTime();
   private long first = -1;
 
   /**
@@ -36,6 +36,17 @@ public final class Progress {
     double seconds = (System.nanoTime() - startedNanos) / 1e9;
     double left = seconds / (done - first) * (total - done);
     out.println(name + " " + done + "/" + total + ": " + detail + ", " + duration(left) + " left");
+  }
+
+  /**
+   * Prints a line about something other than a step. How long that took before the first step says
+   * nothing about the steps.
+   */
+  public void note(String text) {
+    if (first < 0) {
+      startedNanos = System.nanoTime();
+    }
+    out.println(name + ": " + text);
   }
 
   /** A duration as people say it: {@code 42 s}, {@code 3 min 05 s}, {@code 2 h 10 min}. */

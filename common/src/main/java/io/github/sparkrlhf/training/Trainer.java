@@ -5,14 +5,17 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
- * Trains on a fixed set of rows: epochs of rounds, AdamW on the driver, checkpoints, exact resume.
- * The result is a pure function of initial weights, rows, settings and seed.
+ * Trains on a fixed set of rows: epochs of rounds, AdamW on the driver, validation, early stop,
+ * checkpoints, exact resume. The result is a pure function of initial weights, rows, settings and
+ * seed.
  */
 public final class Trainer<E extends Example> {
   private static final String HISTORY = "history";
+  private static final String MEASUREMENTS = "measurements";
 
   /**
    * How to train.
@@ -42,10 +45,15 @@ public final class Trainer<E extends Example> {
    * @param loss mean over the minibatch before the step
    * @param gradientNorm before clipping
    * @param learningRate of the step
+   * @param volume of the minibatch
    */
-  public record Step(int step, int epoch, double loss, double gradientNorm, double learningRate) {
+  public record Step(
+      int step, int epoch, double loss, double gradientNorm, double learningRate, Volume volume) {
     private String line() {
-      return step + " " + epoch + " " + loss + " " + gradientNorm + " " + learningRate;
+      return Stream.of(
+              step, epoch, loss, gradientNorm, learningRate, volume.tokens(), volume.positions())
+          .map(String::valueOf)
+          .collect(Collectors.joining(" "));
     }
 
     private static Step parse(String line) {
@@ -55,21 +63,34 @@ public final class Trainer<E extends Example> {
           Integer.parseInt(parts[1]),
           Double.parseDouble(parts[2]),
           Double.parseDouble(parts[3]),
-          Double.parseDouble(parts[4]));
+          Double.parseDouble(parts[4]),
+          new Volume(Long.parseLong(parts[5]), Long.parseLong(parts[6])));
     }
   }
 
   /**
-   * A finished training.
+   * A finished training; what happened before a resume is included.
    *
-   * @param weights flat
-   * @param steps what every step did, those before a resume included
+   * @param weights flat: the last ones, or the best of a training that may stop early
+   * @param steps what every step did
+   * @param measurements on the validation rows, in order; empty without any
+   * @param measured the measurement of the weights; null without validation
    */
-  public record Result(float[] weights, List<Step> steps) {}
+  public record Result(
+      float[] weights,
+      List<Step> steps,
+      List<Validation.Measurement> measurements,
+      Validation.Measurement measured) {
+    /** What all steps together computed on. */
+    public Volume volume() {
+      return steps.stream().map(Step::volume).reduce(Volume.NONE, Volume::plus);
+    }
+  }
 
   private final TrainingEngine<E> engine;
   private final Settings settings;
   private final String name;
+  private Validation<E> validation;
 
   /**
    * A trainer over dealt rows.
@@ -82,9 +103,15 @@ public final class Trainer<E extends Example> {
     this.name = name;
   }
 
-  /** Steps of the whole training. */
+  /** Measures the weights on other rows before, during and after the training. */
+  public Trainer<E> optValidation(Validation<E> ofTraining) {
+    this.validation = ofTraining;
+    return this;
+  }
+
+  /** Steps of the whole training, unless it stops early. */
   public int totalSteps() {
-    return settings.epochs() * engine.stepsPerEpoch();
+    return Math.multiplyExact(settings.epochs(), engine.stepsPerEpoch());
   }
 
   /**
@@ -96,19 +123,8 @@ public final class Trainer<E extends Example> {
    */
   public Result train(
       float[] initialWeights, ParameterLayout layout, Checkpoints checkpoints, Progress progress) {
-    float[] weights = initialWeights.clone();
-    AdamW optimizer =
-        new AdamW(
-            weights.length,
-            segments(layout, 0, 1),
-            new AdamW.Settings(0.9, 0.999, 1e-8, settings.weightDecay()));
-    List<Step> steps = new ArrayList<>();
-    Optional<Checkpoint> resumed = checkpoints.latest();
-    if (resumed.isPresent()) {
-      System.arraycopy(resumed.get().weights(), 0, weights, 0, weights.length);
-      resumed.get().restore(optimizer);
-      resumed.get().extras().get(HISTORY).lines().map(Step::parse).forEach(steps::add);
-    }
+    State state = new State(initialWeights, layout);
+    checkpoints.latest().ifPresent(state::resume);
     int total = totalSteps();
     LearningRateSchedule schedule =
         new LearningRateSchedule(
@@ -117,27 +133,111 @@ public final class Trainer<E extends Example> {
             total,
             settings.decay(),
             0);
-    for (int step = steps.size(); step < total; step++) {
-      steps.add(step(weights, optimizer, schedule.at(step), step, total));
-      progress.step(step + 1, describe(steps.get(step)));
-      if ((step + 1) % settings.checkpointEverySteps() == 0 && step + 1 < total) {
-        checkpoints.save(Checkpoint.of(step + 1, weights, optimizer, history(steps)));
+    if (validation != null && state.measurements.isEmpty()) {
+      measure(state, progress);
+    }
+    TokenRate rate = new TokenRate();
+    while (state.done() < total && !isStopped(state)) {
+      rate.start();
+      Step step = step(state, schedule.at(state.done()), total);
+      rate.stop(step.volume().tokens());
+      state.steps.add(step);
+      progress.step(step.step(), describe(step) + ", " + rate);
+      if (validation != null && validation.isDue(step.step(), engine.stepsPerEpoch(), total)) {
+        measure(state, progress);
+      }
+      if (step.step() % settings.checkpointEverySteps() == 0 && step.step() < total) {
+        checkpoints.save(state.checkpoint());
       }
     }
-    return new Result(weights, steps);
+    return result(state, total, progress);
   }
 
-  private Step step(float[] weights, AdamW optimizer, double learningRate, int step, int total) {
+  /** What a training has done so far: what a checkpoint holds. */
+  private final class State {
+    final float[] weights;
+    final AdamW optimizer;
+    final List<Step> steps = new ArrayList<>();
+    List<Validation.Measurement> measurements = new ArrayList<>();
+    float[] best;
+
+    State(float[] initialWeights, ParameterLayout layout) {
+      weights = initialWeights.clone();
+      optimizer =
+          new AdamW(
+              weights.length,
+              segments(layout, 0, 1),
+              new AdamW.Settings(0.9, 0.999, 1e-8, settings.weightDecay()));
+    }
+
+    int done() {
+      return steps.size();
+    }
+
+    void resume(Checkpoint checkpoint) {
+      System.arraycopy(checkpoint.weights(), 0, weights, 0, weights.length);
+      checkpoint.restore(optimizer);
+      checkpoint.extras().get(HISTORY).lines().map(Step::parse).forEach(steps::add);
+      measurements = Validation.parse(checkpoint.extras().get(MEASUREMENTS));
+      best = checkpoint.bestWeights();
+    }
+
+    Checkpoint checkpoint() {
+      Map<String, String> extras =
+          Map.of(
+              HISTORY,
+              steps.stream().map(Step::line).collect(Collectors.joining("\n")),
+              MEASUREMENTS,
+              Validation.lines(measurements));
+      return Checkpoint.of(done(), weights, optimizer, best, extras);
+    }
+  }
+
+  private Step step(State state, double learningRate, int total) {
+    int step = state.done();
     int epoch = step / engine.stepsPerEpoch();
     TrainingEngine.Round round =
         engine.round(
-            weights,
+            state.weights,
             epoch,
             step % engine.stepsPerEpoch(),
             name + ": step " + (step + 1) + " of " + total);
     double norm = GradientClipping.globalNorm(round.gradient(), settings.maxGradientNorm());
-    optimizer.step(weights, round.gradient(), learningRate);
-    return new Step(step + 1, epoch, round.loss(), norm, learningRate);
+    state.optimizer.step(state.weights, round.gradient(), learningRate);
+    return new Step(step + 1, epoch, round.loss(), norm, learningRate, round.volume());
+  }
+
+  private void measure(State state, Progress progress) {
+    Validation.Measurement measurement =
+        validation.measure(
+            state.weights, state.done(), state.done() / engine.stepsPerEpoch(), name);
+    state.measurements.add(measurement);
+    if (validation.keepsBest() && Validation.newestIsBest(state.measurements)) {
+      state.best = state.weights.clone();
+    }
+    progress.note(validation.describe(measurement));
+  }
+
+  private boolean isStopped(State state) {
+    return validation != null && validation.stops(state.measurements);
+  }
+
+  private Result result(State state, int total, Progress progress) {
+    if (state.best == null) {
+      int last = state.measurements.size() - 1;
+      return new Result(
+          state.weights,
+          state.steps,
+          state.measurements,
+          last < 0 ? null : state.measurements.get(last));
+    }
+    Validation.Measurement best =
+        state.measurements.get(Validation.indexOfBest(state.measurements));
+    progress.note(
+        "%s after step %d of %d, the best weights are those after step %d"
+            .formatted(
+                isStopped(state) ? "stopped early" : "ended", state.done(), total, best.step()));
+    return new Result(state.best, state.steps, state.measurements, best);
   }
 
   private static String describe(Step step) {
@@ -149,10 +249,25 @@ public final class Trainer<E extends Example> {
         step.learningRate());
   }
 
-  private static Map<String, String> history(List<Step> steps) {
-    StringBuilder lines = new StringBuilder();
-    steps.forEach(step -> lines.append(step.line()).append('\n'));
-    return Map.of(HISTORY, lines.toString());
+  /** Tokens per second of the steps of this process, without validation and checkpoints. */
+  private static final class TokenRate {
+    private long tokens;
+    private long nanos;
+    private long started;
+
+    void start() {
+      started = System.nanoTime();
+    }
+
+    void stop(long ofStep) {
+      nanos += System.nanoTime() - started;
+      tokens += ofStep;
+    }
+
+    @Override
+    public String toString() {
+      return String.format(Locale.ROOT, "%,.0f tokens/s", tokens / (nanos / 1e9));
+    }
   }
 
   /**

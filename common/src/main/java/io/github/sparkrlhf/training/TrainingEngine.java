@@ -5,6 +5,7 @@ import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.StableHash;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.TreeMap;
@@ -37,8 +38,9 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
    *
    * @param gradient of the mean loss, flat
    * @param sums over all lanes, as the objective defines them
+   * @param volume of the minibatch
    */
-  public record Round(float[] gradient, double[] sums) {
+  public record Round(float[] gradient, double[] sums, Volume volume) {
     /** The mean loss. */
     public double loss() {
       return sums[Objective.LOSS] / sums[Objective.COUNT];
@@ -60,6 +62,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
   private record Partial(
       GradientTree.Subtree<float[]> gradient,
       GradientTree.Subtree<double[]> sums,
+      Volume volume,
       ArrayList<String> notFinite)
       implements Serializable {}
 
@@ -182,8 +185,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
           while (laneIterator.hasNext()) {
             Lane<E> lane = laneIterator.next();
             for (int step = 0; step < steps; step++) {
-              List<E> batch = lane.microBatch(epoch, step, steps, plan);
-              if (!batch.isEmpty()) {
+              for (List<E> batch : lane.microBatches(epoch, step, steps, plan)) {
                 results.addAll(function.apply(broadcast, batch));
               }
             }
@@ -213,10 +215,12 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     List<String> notFinite = new ArrayList<>();
     List<GradientTree.Subtree<float[]>> gradients = new ArrayList<>();
     List<GradientTree.Subtree<double[]>> sums = new ArrayList<>();
+    Volume volume = Volume.NONE;
     for (Partial partial : partials) {
       notFinite.addAll(partial.notFinite());
       gradients.add(partial.gradient());
       sums.add(partial.sums());
+      volume = volume.plus(partial.volume());
     }
     if (!notFinite.isEmpty()) {
       throw JobFailure.failure(
@@ -225,7 +229,8 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     }
     return new Round(
         GradientTree.sumOfFloats(settings.lanes(), gradients),
-        GradientTree.sumOfDoubles(settings.lanes(), sums));
+        GradientTree.sumOfDoubles(settings.lanes(), sums),
+        volume);
   }
 
   @Override
@@ -256,7 +261,9 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     public Iterator<Partial> run(float[] weights, Iterator<Lane<E>> lanes) {
       GradientTree<float[]> gradients = null;
       GradientTree<double[]> sums = null;
+      Volume volume = Volume.NONE;
       ArrayList<String> notFinite = new ArrayList<>();
+      float[] scratch = null;
       while (lanes.hasNext()) {
         Lane<E> lane = lanes.next();
         if (gradients == null) {
@@ -265,29 +272,50 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
         }
         float[] gradient = null;
         double[] laneSums = null;
-        if (step < 0) {
-          laneSums = evaluate(weights, lane, notFinite);
-        } else {
-          List<E> batch = lane.microBatch(epoch, step, steps, plan);
-          if (!batch.isEmpty()) {
+        for (List<E> batch : microBatches(lane)) {
+          volume = volume.plus(Volume.of(batch));
+          if (step < 0) {
+            laneSums = sum(laneSums, compute(weights, batch, null, notFinite));
+          } else if (gradient == null) {
             gradient = zeros(gradients.takeSpare());
-            laneSums = objective.compute(weights, batch, gradient);
-            if (!Double.isFinite(laneSums[Objective.LOSS]) || !isFinite(gradient)) {
-              batch.forEach(row -> notFinite.add(row.id()));
-            }
+            laneSums = compute(weights, batch, gradient, notFinite);
+          } else {
+            scratch = zeros(scratch);
+            laneSums = sum(laneSums, compute(weights, batch, scratch, notFinite));
+            add(gradient, scratch);
           }
         }
         gradients.push(gradient);
         sums.push(laneSums);
       }
-      return List.of(new Partial(gradients.result(), sums.result(), notFinite)).iterator();
+      return List.of(new Partial(gradients.result(), sums.result(), volume, notFinite)).iterator();
+    }
+
+    private List<List<E>> microBatches(Lane<E> lane) {
+      if (step >= 0) {
+        return lane.microBatches(epoch, step, steps, plan);
+      }
+      List<List<E>> all = new ArrayList<>();
+      for (int each = 0; each < steps; each++) {
+        all.addAll(lane.microBatches(epoch, each, steps, plan));
+      }
+      return all;
+    }
+
+    private double[] compute(
+        float[] weights, List<E> batch, float[] gradient, List<String> notFinite) {
+      double[] sums = objective.compute(weights, batch, gradient);
+      if (!Double.isFinite(sums[Objective.LOSS]) || (gradient != null && !isFinite(gradient))) {
+        batch.forEach(row -> notFinite.add(row.id()));
+      }
+      return sums;
     }
 
     private float[] zeros(float[] spare) {
       if (spare == null) {
         return new float[objective.parameterCount()];
       }
-      java.util.Arrays.fill(spare, 0f);
+      Arrays.fill(spare, 0f);
       return spare;
     }
 
@@ -299,23 +327,19 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       return zeroUnlessNot == 0;
     }
 
-    private double[] evaluate(float[] weights, Lane<E> lane, List<String> notFinite) {
-      double[] total = null;
-      for (int each = 0; each < steps; each++) {
-        List<E> batch = lane.microBatch(0, each, steps, plan);
-        if (!batch.isEmpty()) {
-          double[] sums = objective.compute(weights, batch, null);
-          if (!Double.isFinite(sums[Objective.LOSS])) {
-            batch.forEach(row -> notFinite.add(row.id()));
-          }
-          if (total == null) {
-            total = sums;
-          } else {
-            for (int i = 0; i < total.length; i++) {
-              total[i] += sums[i];
-            }
-          }
-        }
+    private static void add(float[] total, float[] values) {
+      for (int i = 0; i < total.length; i++) {
+        total[i] += values[i];
+      }
+    }
+
+    /** The total so far, null before the first, and one more. */
+    private static double[] sum(double[] total, double[] values) {
+      if (total == null) {
+        return values;
+      }
+      for (int i = 0; i < total.length; i++) {
+        total[i] += values[i];
       }
       return total;
     }

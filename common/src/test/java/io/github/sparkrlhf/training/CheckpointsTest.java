@@ -43,6 +43,24 @@ class CheckpointsTest {
   }
 
   @Test
+  void theBestWeightsAreKeptIfThereAreAny() throws IOException {
+    checkpoints("digest").save(checkpoint(1));
+    assertThat(checkpoints("digest").latest().orElseThrow().bestWeights()).isNull();
+    Path saved =
+        checkpoints("digest")
+            .save(
+                Checkpoint.of(
+                    2, new float[] {1, 2, 3}, optimizer(), new float[] {7, 8, 9}, Map.of()));
+    Checkpoint found = checkpoints("digest").latest().orElseThrow();
+    assertThat(found.bestWeights()).containsExactly(7, 8, 9);
+    assertThat(found.weights()).containsExactly(1, 2, 3);
+    Files.delete(saved.resolve("best.safetensors"));
+    assertThatThrownBy(() -> checkpoints("digest").latest())
+        .isInstanceOf(JobFailure.class)
+        .hasMessageStartingWith("Cannot resume from " + saved + ": best.safetensors is not read");
+  }
+
+  @Test
   void keepsTheNewestByNumber() throws IOException {
     Checkpoints checkpoints = checkpoints("digest");
     for (long step : new long[] {99_999_999, 100_000_000, 100_000_001}) {
@@ -57,7 +75,7 @@ class CheckpointsTest {
     Checkpoints checkpoints = checkpoints("digest");
     checkpoints.save(checkpoint(1));
     checkpoints.save(
-        new Checkpoint(1, new float[] {7, 8, 9}, new float[3], new float[3], 1, Map.of()));
+        new Checkpoint(1, new float[] {7, 8, 9}, new float[3], new float[3], 1, null, Map.of()));
     assertThat(checkpoints.latest().orElseThrow().weights()).containsExactly(7, 8, 9);
     assertThat(names()).containsExactly("step-00000001");
   }
@@ -135,7 +153,13 @@ class CheckpointsTest {
 
   private static Checkpoint checkpoint(long step) {
     return new Checkpoint(
-        step, new float[] {1, 2, 3}, new float[] {4, 5, 6}, new float[] {7, 8, 9}, step, Map.of());
+        step,
+        new float[] {1, 2, 3},
+        new float[] {4, 5, 6},
+        new float[] {7, 8, 9},
+        step,
+        null,
+        Map.of());
   }
 
   private static AdamW optimizer() {

@@ -16,10 +16,12 @@ class ProgressTest {
     Progress progress =
         new Progress(new PrintStream(out, true, StandardCharsets.UTF_8), "sft", 2000);
     progress.step(1990, "loss 1.5000");
+    progress.note("perplexity 3.490");
     progress.step(2000, "loss 1.2500");
     assertThat(out.toString(StandardCharsets.UTF_8).lines())
         .satisfiesExactly(
             first -> assertThat(first).matches("sft 1990/2000: loss 1\\.5000, \\d+ s left"),
+            note -> assertThat(note).isEqualTo("sft: perplexity 3.490"),
             last -> assertThat(last).isEqualTo("sft 2000/2000: loss 1.2500, 0 s left"));
   }
 

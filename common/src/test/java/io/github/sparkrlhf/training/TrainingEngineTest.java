@@ -8,11 +8,6 @@ import io.github.sparkrlhf.lm.ParameterLayout;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.spark.StableHash;
-import java.io.ByteArrayOutputStream;
-import java.io.OutputStream;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -20,7 +15,6 @@ import java.util.Random;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -31,8 +25,6 @@ class TrainingEngineTest {
   private static final float[] WEIGHTS = LAYOUT.initialWeights(3);
   private static final JavaSparkContext CONTEXT =
       JavaSparkContext.fromSparkContext(SparkTestSession.get().sparkContext());
-
-  @TempDir Path directory;
 
   @ParameterizedTest
   @ValueSource(ints = {2, 4, 8})
@@ -70,6 +62,43 @@ class TrainingEngineTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 6})
+  void accumulatedMicroBatchesGiveTheGradientOfOneAsLarge(int accumulate) {
+    LaneSettings parts =
+        new LaneSettings(2, 12 / accumulate, accumulate, 7, LaneSettings.Order.BY_LENGTH);
+    try (TrainingEngine<TextExample> whole = engine(2, 3, new LaneSettings(2, 12, 7));
+        TrainingEngine<TextExample> accumulating = engine(2, 3, parts)) {
+      assertThat(accumulating.stepsPerEpoch()).isEqualTo(whole.stepsPerEpoch()).isEqualTo(2);
+      for (int step = 0; step < 2; step++) {
+        TrainingEngine.Round expected = whole.round(WEIGHTS, 1, step, "test");
+        TrainingEngine.Round found = accumulating.round(WEIGHTS, 1, step, "test");
+        assertThat(found.sums()[Objective.COUNT]).isEqualTo(expected.sums()[Objective.COUNT]);
+        assertThat(found.loss()).isCloseTo(expected.loss(), within(1e-5));
+        assertThat(found.gradient()).containsExactly(expected.gradient(), within(1e-6f));
+        assertThat(found.gradient()).as("the sum runs in parts").isNotEqualTo(expected.gradient());
+        assertThat(found.volume().tokens()).isEqualTo(expected.volume().tokens());
+        assertThat(found.volume().positions()).isLessThan(expected.volume().positions());
+      }
+    }
+  }
+
+  @Test
+  void aRoundCountsItsTokensAndItsPadding() {
+    try (TrainingEngine<TextExample> engine = engine(2, 3, new LaneSettings(4, 12, 7))) {
+      Volume volume = engine.round(WEIGHTS, 0, 0, "test").volume();
+      long positions = 0;
+      for (Lane<TextExample> lane : dealt(4)) {
+        List<TextExample> rows = lane.rows(0, 0, 1, LANES);
+        positions +=
+            (long) rows.size() * rows.stream().mapToInt(TextExample::length).max().orElse(0);
+      }
+      long tokens = SyntheticRows.of(ROWS, 1).stream().mapToLong(TextExample::length).sum();
+      assertThat(volume).isEqualTo(new Volume(tokens, positions));
+      assertThat(volume.paddingShare()).isEqualTo(1 - (double) tokens / positions);
+    }
+  }
+
   @Test
   void evaluationSumsTheLossOfAllRows() {
     double[] expected =
@@ -98,41 +127,13 @@ class TrainingEngineTest {
       List<String> planned = new ArrayList<>();
       for (Lane<TextExample> lane : dealt()) {
         for (int step = 0; step < engine.stepsPerEpoch(); step++) {
-          List<TextExample> rows = lane.microBatch(2, step, engine.stepsPerEpoch(), LANES);
+          List<TextExample> rows = lane.rows(2, step, engine.stepsPerEpoch(), LANES);
           String batch = String.join(" ", rows.stream().map(TextExample::id).toList());
           planned.addAll(Collections.nCopies(rows.size(), batch));
         }
       }
       assertThat(batches).containsExactlyInAnyOrderElementsOf(planned);
     }
-  }
-
-  @Test
-  void trainingGivesTheSameBitsOnAnyNumberOfPartitionsAndLearns() {
-    Trainer.Result alone = train(1, "one", nothing());
-    Trainer.Result two = train(2, "two", nothing());
-    Trainer.Result four = train(4, "four", nothing());
-    assertThat(two.weights()).isEqualTo(alone.weights());
-    assertThat(two.steps()).isEqualTo(alone.steps());
-    assertThat(four.weights()).isEqualTo(alone.weights());
-    assertThat(four.steps()).isEqualTo(alone.steps());
-    assertThat(alone.steps().get(8).loss()).isLessThan(alone.steps().get(0).loss() - 0.2);
-  }
-
-  @Test
-  void aTrainingResumedInTheMiddleOfAnEpochEndsAsIfItHadNeverStopped() {
-    Trainer.Result uninterrupted = train(2, "uninterrupted", nothing());
-    assertThatThrownBy(() -> train(2, "interrupted", stoppingAt("test 6/9")))
-        .hasMessage("pulled the plug");
-    assertThat(directory.resolve("interrupted/step-00000004")).isDirectory();
-    ByteArrayOutputStream lines = new ByteArrayOutputStream();
-    Trainer.Result resumed =
-        train(4, "interrupted", new PrintStream(lines, true, StandardCharsets.UTF_8));
-    assertThat(lines.toString(StandardCharsets.UTF_8))
-        .startsWith("test 5/9: loss ")
-        .hasLineCount(5);
-    assertThat(resumed.weights()).isEqualTo(uninterrupted.weights());
-    assertThat(resumed.steps()).isEqualTo(uninterrupted.steps()).hasSize(9);
   }
 
   @ParameterizedTest
@@ -145,7 +146,7 @@ class TrainingEngineTest {
           dealt(2).stream()
               .map(
                   lane ->
-                      lane.microBatch(0, 0, 1, new LaneSettings(1, 1, 7)).stream()
+                      lane.rows(0, 0, 1, new LaneSettings(1, 1, 7)).stream()
                           .map(TextExample::id)
                           .toList())
               .filter(ids -> ids.contains("row-3"))
@@ -192,34 +193,6 @@ class TrainingEngineTest {
     assertThat(Integer.bitCount(partitions)).isEqualTo(1);
     assertThat(partitions).isLessThanOrEqualTo(Math.min(8, parallelism));
     assertThat(2 * partitions).isGreaterThan(Math.min(8, parallelism));
-  }
-
-  private Trainer.Result train(int parallelism, String checkpoints, PrintStream out) {
-    Trainer.Settings settings =
-        new Trainer.Settings(3, 5e-3, 0.2, LearningRateSchedule.Decay.COSINE, 0.01, 1, 2);
-    try (TrainingEngine<TextExample> engine = engine(parallelism, 3, LANES)) {
-      Trainer<TextExample> trainer = new Trainer<>(engine, settings, "test");
-      return trainer.train(
-          WEIGHTS,
-          LAYOUT,
-          new Checkpoints(directory.resolve(checkpoints), "digest", LAYOUT.tensors(""), 2),
-          new Progress(out, "test", trainer.totalSteps()));
-    }
-  }
-
-  private static PrintStream nothing() {
-    return new PrintStream(OutputStream.nullOutputStream(), true, StandardCharsets.UTF_8);
-  }
-
-  private static PrintStream stoppingAt(String start) {
-    return new PrintStream(OutputStream.nullOutputStream(), true, StandardCharsets.UTF_8) {
-      @Override
-      public void println(String line) {
-        if (line.startsWith(start)) {
-          throw new IllegalStateException("pulled the plug");
-        }
-      }
-    };
   }
 
   private static TrainingEngine<TextExample> engine(

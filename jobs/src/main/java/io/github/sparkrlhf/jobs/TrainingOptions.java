@@ -23,6 +23,7 @@ final class TrainingOptions {
           "max-gradient-norm",
           "lanes",
           "micro-batch",
+          "accumulate",
           "seed",
           "checkpoints",
           "checkpoint-every");
@@ -86,8 +87,16 @@ final class TrainingOptions {
       paramLabel = "ROWS",
       defaultValue = "16",
       description =
-          "Rows per lane and step, on average; a step has lanes × micro-batch rows (default: ${DEFAULT-VALUE}).")
+          "Rows of a lane that are computed together, on average; a step has lanes × micro-batch × accumulate rows (default: ${DEFAULT-VALUE}).")
   private int microBatch;
+
+  @Option(
+      names = "--accumulate",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Micro-batches of a lane in a step, one after the other: the step of a micro-batch N times as large in the memory of one (default: ${DEFAULT-VALUE}).")
+  private int accumulate;
 
   @Option(
       names = "--seed",
@@ -118,6 +127,7 @@ final class TrainingOptions {
     Given.requirePositive("max-gradient-norm", maxGradientNorm);
     Given.requireLanes(lanes);
     Given.requireCount("micro-batch", microBatch);
+    Given.requireCount("accumulate", accumulate);
     Given.requireCount("checkpoint-every", checkpointEvery);
   }
 
@@ -126,7 +136,7 @@ final class TrainingOptions {
   }
 
   LaneSettings lanes() {
-    return new LaneSettings(lanes, microBatch, seed);
+    return new LaneSettings(lanes, microBatch, accumulate, seed, LaneSettings.Order.BY_LENGTH);
   }
 
   Trainer.Settings settings() {

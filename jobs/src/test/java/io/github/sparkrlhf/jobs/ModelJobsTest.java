@@ -256,6 +256,8 @@ class ModelJobsTest {
         "sft",
         "--input",
         path("demonstrations"),
+        "--prompt",
+        "prompt",
         "--output",
         path("orphan"));
   }

@@ -38,9 +38,41 @@ class OptionsTest {
         "--max-length 2 | Cannot use --max-length 2: it must be at least 3",
         "--validation-share 1 | Cannot use --validation-share 1.0: it must be at least 0 and less",
         "--max-skipped-share 2 | Cannot use --max-skipped-share 2.0: it must be between 0 and 1",
-        "--model m | Cannot use --tokenizer: --model has a tokenizer of its own"
+        "--model m | Cannot use --tokenizer: --model has a tokenizer of its own",
+        "--accumulate 0 | Cannot use --accumulate 0: it must be at least 1",
+        "--validate-every 0 | Cannot use --validate-every 0: it must be at least 1",
+        "--early-stop 0 | Cannot use --early-stop 0: it must be at least 1",
+        "--validation-share 0 --early-stop 1 | Cannot use --early-stop: with --validation-share 0 no",
+        "--validation-share 0 --validate-every 1 | Cannot use --validate-every: with --validation-s",
+        "--text t | give one of --prompt (with --response), --messages and --text, not --prompt and",
+        "--text t --messages m | not --prompt and --messages and --text"
       })
   void sft(String options, String message) {
+    refused(
+        message,
+        options,
+        "sft",
+        "--input",
+        "none",
+        "--output",
+        "none",
+        "--tokenizer",
+        "none",
+        "--prompt",
+        "none");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--seed 1 | Cannot fine-tune: give one of --prompt (with --response), --messages and --text",
+        "--response r | Cannot fine-tune: give one of --prompt (with --response), --messages and -",
+        "--text t --response r | Cannot use --response: it answers --prompt, which is not given",
+        "--messages m --response r | Cannot use --response: it answers --prompt, which is not given",
+        "--text t --loss-on all | Cannot use --loss-on: the loss is on all tokens of --text"
+      })
+  void sftHasOneKindOfRows(String options, String message) {
     refused(message, options, "sft", "--input", "none", "--output", "none", "--tokenizer", "none");
   }
 
@@ -52,6 +84,8 @@ class OptionsTest {
         option,
         "sft",
         "--input",
+        "none",
+        "--prompt",
         "none",
         "--output",
         "none",

@@ -4,6 +4,7 @@ import io.github.sparkrlhf.lm.ReplicaPool;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.StableHash;
+import io.github.sparkrlhf.training.FloatArray;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -66,7 +67,7 @@ public final class RolloutSampler {
   public List<Rollout> sample(
       float[] weights, List<Prompt> prompts, int samplesPerPrompt, int iteration) {
     List<List<Ask>> byLane = byLane(prompts, samplesPerPrompt);
-    Broadcast<float[]> broadcast = context.broadcast(weights.clone());
+    Broadcast<FloatArray> broadcast = context.broadcast(new FloatArray(weights.clone()));
     TransformerConfig shape = config;
     Sampler sampler = new Sampler(options, seed, iteration);
     int places = batch;
@@ -80,7 +81,7 @@ public final class RolloutSampler {
                           .parallelize(byLane, byLane.size())
                           .flatMap(
                               asks ->
-                                  rollouts(shape, broadcast.value(), sampler, asks, places)
+                                  rollouts(shape, broadcast.value().values(), sampler, asks, places)
                                       .iterator())
                           .collect())
                   .stream()

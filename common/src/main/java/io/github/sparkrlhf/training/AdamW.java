@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.training;
 
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Adam with decoupled weight decay (Loshchilov and Hutter, 2019, algorithm 2) over one flat array,
@@ -51,6 +52,8 @@ public final class AdamW {
       }
     }
   }
+
+  private static final int CHUNK = 1 << 16;
 
   private final Settings settings;
   private final List<Segment> segments;
@@ -112,15 +115,25 @@ public final class AdamW {
     double stepSize = learningRate / (1 - StrictMath.pow(beta1, (double) steps));
     double rootCorrection = Math.sqrt(1 - StrictMath.pow(beta2, (double) steps));
     int end = segment.offset() + segment.length();
-    for (int i = segment.offset(); i < end; i++) {
-      double g = gradient[i];
-      double m = firstMoment[i] + (1 - beta1) * (g - firstMoment[i]);
-      double v = beta2 * secondMoment[i] + (1 - beta2) * g * g;
-      firstMoment[i] = (float) m;
-      secondMoment[i] = (float) v;
-      weights[i] =
-          (float) (weights[i] * keep - stepSize * m / (Math.sqrt(v) / rootCorrection + epsilon));
-    }
+    // Element by element: which thread steps which changes nothing.
+    IntStream.rangeClosed(0, (segment.length() - 1) / CHUNK)
+        .parallel()
+        .forEach(
+            chunk -> {
+              int from = segment.offset() + chunk * CHUNK;
+              int to = Math.min(end, from + CHUNK);
+              for (int i = from; i < to; i++) {
+                double g = gradient[i];
+                double m = firstMoment[i] + (1 - beta1) * (g - firstMoment[i]);
+                double v = beta2 * secondMoment[i] + (1 - beta2) * g * g;
+                firstMoment[i] = (float) m;
+                secondMoment[i] = (float) v;
+                weights[i] =
+                    (float)
+                        (weights[i] * keep
+                            - stepSize * m / (Math.sqrt(v) / rootCorrection + epsilon));
+              }
+            });
   }
 
   /** The number of steps taken. */

@@ -40,6 +40,11 @@ public final class GradientTree<A extends Serializable> {
             "no subtree consists of " + lanes + " lanes from lane " + firstLane);
       }
     }
+
+    /** The same lanes with the sum in another form. */
+    <B extends Serializable> Subtree<B> withSum(B other) {
+      return new Subtree<>(firstLane, lanes, other);
+    }
   }
 
   private final BinaryOperator<A> addToLeft;

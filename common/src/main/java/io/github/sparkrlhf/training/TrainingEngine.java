@@ -60,7 +60,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
 
   /** What one task returns: the sum of its subtree of lanes. */
   private record Partial(
-      GradientTree.Subtree<float[]> gradient,
+      GradientTree.Subtree<FloatArray> gradient,
       GradientTree.Subtree<double[]> sums,
       Volume volume,
       ArrayList<String> notFinite)
@@ -200,10 +200,10 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
 
   private <R> List<R> onLanes(float[] weights, String description, LaneTask<E, R> task) {
     // A copy: tasks may still hold the array when the optimiser steps the caller's in place.
-    Broadcast<float[]> broadcast = context.broadcast(weights.clone());
+    Broadcast<FloatArray> broadcast = context.broadcast(new FloatArray(weights.clone()));
     try {
       FlatMapFunction<Iterator<Lane<E>>, R> function =
-          laneIterator -> task.run(broadcast.value(), laneIterator);
+          laneIterator -> task.run(broadcast.value().values(), laneIterator);
       return JobDescriptions.described(
           context.sc(), description, () -> lanes.mapPartitions(function).collect());
     } finally {
@@ -218,7 +218,8 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     Volume volume = Volume.NONE;
     for (Partial partial : partials) {
       notFinite.addAll(partial.notFinite());
-      gradients.add(partial.gradient());
+      FloatArray gradient = partial.gradient().sum();
+      gradients.add(partial.gradient().withSum(gradient == null ? null : gradient.values()));
       sums.add(partial.sums());
       volume = volume.plus(partial.volume());
     }
@@ -288,7 +289,10 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
         gradients.push(gradient);
         sums.push(laneSums);
       }
-      return List.of(new Partial(gradients.result(), sums.result(), volume, notFinite)).iterator();
+      GradientTree.Subtree<float[]> sum = gradients.result();
+      FloatArray gradient = sum.sum() == null ? null : new FloatArray(sum.sum());
+      return List.of(new Partial(sum.withSum(gradient), sums.result(), volume, notFinite))
+          .iterator();
     }
 
     private List<List<E>> microBatches(Lane<E> lane) {

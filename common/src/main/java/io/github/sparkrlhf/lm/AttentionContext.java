@@ -6,7 +6,6 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 
@@ -27,15 +26,19 @@ final class AttentionContext {
   private AttentionContext(
       NDManager manager, TransformerConfig config, int[] positions, Shape shape, NDArray mask) {
     int size = config.headSize();
-    FloatBuffer cosines = floats(positions.length * size);
-    FloatBuffer sines = floats(positions.length * size);
+    int half = size / 2;
+    float[] cosines = new float[positions.length * size];
+    float[] sines = new float[positions.length * size];
     int longest = Arrays.stream(positions).max().orElse(0) + 1;
     float[] inverseFrequency = config.ropeScaling().inverseFrequencies(config, longest);
-    for (int position : positions) {
-      for (int i = 0; i < size; i++) {
-        float angle = position * inverseFrequency[i % (size / 2)];
-        cosines.put((float) Math.cos(angle));
-        sines.put((float) (i < size / 2 ? -Math.sin(angle) : Math.sin(angle)));
+    for (int p = 0; p < positions.length; p++) {
+      for (int i = 0; i < half; i++) {
+        float angle = positions[p] * inverseFrequency[i];
+        int first = p * size + i;
+        cosines[first] = (float) Math.cos(angle);
+        cosines[first + half] = cosines[first];
+        sines[first + half] = (float) Math.sin(angle);
+        sines[first] = -sines[first + half];
       }
     }
     Shape table = new Shape(shape.get(0), shape.get(1), 1, size);
@@ -62,11 +65,9 @@ final class AttentionContext {
    */
   static AttentionContext step(NDManager manager, TransformerConfig config, int[] positions) {
     int keys = Arrays.stream(positions).max().orElseThrow() + 1;
-    FloatBuffer mask = floats(positions.length * keys);
-    for (int position : positions) {
-      for (int key = 0; key < keys; key++) {
-        mask.put(key > position ? MASKED : 0f);
-      }
+    float[] mask = new float[positions.length * keys];
+    for (int row = 0; row < positions.length; row++) {
+      Arrays.fill(mask, row * keys + positions[row] + 1, (row + 1) * keys, MASKED);
     }
     return new AttentionContext(
         manager,
@@ -101,14 +102,9 @@ final class AttentionContext {
     return normEpsilon;
   }
 
-  private static FloatBuffer floats(int size) {
-    return FloatBuffer.allocate(size);
-  }
-
-  private static NDArray array(NDManager manager, FloatBuffer values, Shape shape) {
+  private static NDArray array(NDManager manager, float[] values, Shape shape) {
     ByteBuffer bytes =
-        ByteBuffer.allocateDirect(values.position() * Float.BYTES).order(ByteOrder.nativeOrder());
-    values.flip();
+        ByteBuffer.allocateDirect(values.length * Float.BYTES).order(ByteOrder.nativeOrder());
     bytes.asFloatBuffer().put(values);
     return manager.create(bytes, shape, DataType.FLOAT32);
   }

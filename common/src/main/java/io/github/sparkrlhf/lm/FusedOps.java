@@ -11,6 +11,7 @@ final class FusedOps {
   private final TorchScript cachedAttention;
   private final TorchScript swiGlu;
   private final TorchScript geluTanh;
+  private final TorchScript crossEntropy;
 
   /**
    * Compiles them.
@@ -24,6 +25,7 @@ final class FusedOps {
     cachedAttention = TorchScript.load(manager, "CachedAttention");
     swiGlu = TorchScript.load(manager, "SwiGlu");
     geluTanh = TorchScript.load(manager, "GeluTanh");
+    crossEntropy = TorchScript.load(manager, "CrossEntropy");
   }
 
   /**
@@ -86,5 +88,18 @@ final class FusedOps {
   /** ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel, 2016). */
   NDArray geluTanh(NDArray input, boolean training) {
     return geluTanh.apply(training, input);
+  }
+
+  /**
+   * The sum of −log softmax(h·Wᵀ)[label], some rows of logits at a time, which then stay in the
+   * processor's cache.
+   *
+   * @param hidden {@code [rows, hidden]}
+   * @param weight {@code [vocabulary, hidden]}
+   * @param labels int64 {@code [rows]}
+   * @return a scalar
+   */
+  NDArray crossEntropy(NDArray hidden, NDArray weight, NDArray labels, boolean training) {
+    return crossEntropy.apply(training, hidden, weight, labels);
   }
 }

@@ -4,29 +4,26 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
- * Right-padded token sequences and, of each, the run of positions at which an output is wanted.
- * Padding is known by length, never by token id.
+ * Right-padded token sequences and, of each, the positions at which an output is wanted. Padding is
+ * known by length, never by token id.
  */
 public final class SequenceBatch {
   private final List<int[]> sequences;
-  private final int[] from;
-  private final int[] to;
+  private final List<int[]> wanted;
   private final int width;
-  private int outputs;
+  private final int outputs;
 
-  private SequenceBatch(List<int[]> sequences, int[] from, int[] to) {
+  private SequenceBatch(List<int[]> sequences, List<int[]> wanted) {
     this.sequences = sequences;
-    this.from = from;
-    this.to = to;
-    int longest = 1;
-    for (int i = 0; i < from.length; i++) {
-      longest = Math.max(longest, sequences.get(i).length);
-      outputs += to[i] - from[i];
-    }
-    this.width = longest;
+    this.wanted = wanted;
+    this.width = Math.max(1, sequences.stream().mapToInt(each -> each.length).max().orElse(1));
+    this.outputs = wanted.stream().mapToInt(each -> each.length).sum();
   }
 
   /**
@@ -37,24 +34,30 @@ public final class SequenceBatch {
    * @param promptLengths number of prompt tokens of each, at least 1
    */
   public static SequenceBatch predictingResponses(List<int[]> sequences, int[] promptLengths) {
-    int[] from = new int[promptLengths.length];
-    int[] to = new int[promptLengths.length];
-    for (int i = 0; i < from.length; i++) {
-      from[i] = promptLengths[i] - 1;
-      to[i] = sequences.get(i).length - 1;
+    List<int[]> wanted = new ArrayList<>();
+    for (int i = 0; i < promptLengths.length; i++) {
+      wanted.add(IntStream.range(promptLengths[i] - 1, sequences.get(i).length - 1).toArray());
     }
-    return new SequenceBatch(sequences, from, to);
+    return new SequenceBatch(sequences, wanted);
+  }
+
+  /**
+   * Outputs at the positions before the marked tokens.
+   *
+   * @param marks as long as the sequences; the first token is not marked
+   */
+  public static SequenceBatch predicting(List<int[]> sequences, List<boolean[]> marks) {
+    List<int[]> wanted = new ArrayList<>();
+    for (boolean[] row : marks) {
+      wanted.add(IntStream.range(0, row.length - 1).filter(t -> row[t + 1]).toArray());
+    }
+    return new SequenceBatch(sequences, wanted);
   }
 
   /** One output per sequence, at its last token. */
   public static SequenceBatch atLastTokens(List<int[]> sequences) {
-    int[] from = new int[sequences.size()];
-    int[] to = new int[sequences.size()];
-    for (int i = 0; i < from.length; i++) {
-      to[i] = sequences.get(i).length;
-      from[i] = to[i] - 1;
-    }
-    return new SequenceBatch(sequences, from, to);
+    return new SequenceBatch(
+        sequences, sequences.stream().map(each -> new int[] {each.length - 1}).toList());
   }
 
   /** How many outputs the batch has, over all sequences. */
@@ -69,10 +72,27 @@ public final class SequenceBatch {
    * @return {@code [outputs, vocabulary]} logits or {@code [outputs, 1]} scores
    */
   public NDArray outputs(Replica replica, NDManager manager, boolean training) {
+    NDArray hidden = hidden(replica, manager, training);
+    return replica.transformer().head(replica.store(), hidden, training);
+  }
+
+  /**
+   * The cross entropy of the {@link #labels}, summed, in nats: without ever holding all logits.
+   *
+   * @param manager owns all arrays of the pass
+   * @return a scalar
+   */
+  public NDArray crossEntropy(Replica replica, NDManager manager, boolean training) {
+    NDArray hidden = hidden(replica, manager, training);
+    NDArray labels = labels(manager).reshape(outputs);
+    return replica.transformer().crossEntropy(replica.store(), hidden, labels, training);
+  }
+
+  private NDArray hidden(Replica replica, NDManager manager, boolean training) {
     Transformer transformer = replica.transformer();
     NDArray hidden = transformer.hidden(replica.store(), ids(manager), training);
     NDArray rows = hidden.reshape(-1, transformer.config().hiddenSize());
-    return transformer.head(replica.store(), Rows.select(rows, positions(manager)), training);
+    return Rows.select(rows, positions(manager));
   }
 
   /**
@@ -83,8 +103,8 @@ public final class SequenceBatch {
   public NDArray labels(NDManager manager) {
     long[] labels = new long[outputs];
     int next = 0;
-    for (int i = 0; i < from.length; i++) {
-      for (int t = from[i]; t < to[i]; t++) {
+    for (int i = 0; i < sequences.size(); i++) {
+      for (int t : wanted.get(i)) {
         labels[next++] = sequences.get(i)[t + 1];
       }
     }
@@ -105,12 +125,24 @@ public final class SequenceBatch {
   private NDArray positions(NDManager manager) {
     long[] positions = new long[outputs];
     int next = 0;
-    for (int i = 0; i < from.length; i++) {
-      for (int t = from[i]; t < to[i]; t++) {
+    for (int i = 0; i < sequences.size(); i++) {
+      for (int t : wanted.get(i)) {
         positions[next++] = (long) i * width + t;
       }
     }
     return manager.create(positions, new Shape(outputs));
+  }
+
+  /**
+   * Logits over the temperature.
+   *
+   * @param logits {@code [..., vocabulary]}
+   * @param temperature above 0
+   */
+  public static NDArray tempered(NDArray logits, double temperature) {
+    return temperature == 1
+        ? logits
+        : logits.div(Scalars.of(logits.getManager(), (float) temperature));
   }
 
   /**
@@ -127,11 +159,12 @@ public final class SequenceBatch {
   /** Cuts a flat run of outputs into one array per sequence. */
   public float[][] bySequence(NDArray outputValues) {
     float[] flat = outputValues.toType(DataType.FLOAT32, false).toFloatArray();
-    float[][] values = new float[from.length][];
+    float[][] values = new float[sequences.size()][];
     int next = 0;
-    for (int i = 0; i < from.length; i++) {
-      values[i] = java.util.Arrays.copyOfRange(flat, next, next + to[i] - from[i]);
-      next += to[i] - from[i];
+    for (int i = 0; i < values.length; i++) {
+      int count = wanted.get(i).length;
+      values[i] = Arrays.copyOfRange(flat, next, next + count);
+      next += count;
     }
     return values;
   }

@@ -109,6 +109,18 @@ public final class Transformer extends AbstractBlock {
         .singletonOrThrow();
   }
 
+  /**
+   * The cross entropy of a language model, summed, in nats.
+   *
+   * @param hidden {@code [rows, hidden]}
+   * @param labels the tokens that come next, int64 {@code [rows]}
+   * @return a scalar
+   */
+  NDArray crossEntropy(ParameterStore store, NDArray hidden, NDArray labels, boolean training) {
+    NDArray weight = value(store, config.headName(), hidden, training);
+    return ops.crossEntropy(hidden, weight, labels, training);
+  }
+
   private NDArray value(ParameterStore store, String name, NDArray like, boolean training) {
     return store.getValue(byName.get(name), like.getDevice(), training);
   }

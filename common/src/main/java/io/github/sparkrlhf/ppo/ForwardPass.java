@@ -4,7 +4,6 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.ReplicaPool;
-import io.github.sparkrlhf.lm.Scalars;
 import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.training.TrainingEngine;
 import java.io.Serializable;
@@ -57,9 +56,7 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
         GradMode ignored = GradMode.inference();
         NDManager manager = lease.replica().newManager()) {
       NDArray logits =
-          batch
-              .outputs(lease.replica(), manager, false)
-              .div(Scalars.of(manager, (float) temperature));
+          SequenceBatch.tempered(batch.outputs(lease.replica(), manager, false), temperature);
       return batch.bySequence(SequenceBatch.logProbabilities(logits, batch.labels(manager)));
     }
   }

@@ -98,9 +98,7 @@ final class PpoObjective implements Objective<PpoExample> {
         NDManager manager = lease.replica().newManager()) {
       Replica replica = lease.replica();
       NDArray logDistribution =
-          batch
-              .outputs(replica, manager, training)
-              .div(Scalars.of(manager, (float) temperature))
+          SequenceBatch.tempered(batch.outputs(replica, manager, training), temperature)
               .logSoftmax(-1);
       NDArray logProbabilities =
           logDistribution.gather(batch.labels(manager), 1).reshape(batch.outputs());

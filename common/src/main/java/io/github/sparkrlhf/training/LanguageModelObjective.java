@@ -33,36 +33,14 @@ public final class LanguageModelObjective implements Objective<TextExample> {
         NDManager manager = lease.replica().newManager()) {
       Replica replica = lease.replica();
       SequenceBatch batch =
-          SequenceBatch.predictingResponses(
+          SequenceBatch.predicting(
               rows.stream().map(TextExample::tokens).toList(),
-              rows.stream().mapToInt(TextExample::firstLearned).toArray());
-      NDArray logits = batch.outputs(replica, manager, training);
-      NDArray logProbabilities = SequenceBatch.logProbabilities(logits, batch.labels(manager));
-      float[] marks = marks(rows, batch.outputs());
-      int learned = 0;
-      for (float mark : marks) {
-        learned += (int) mark;
-      }
-      if (learned < marks.length) {
-        logProbabilities = logProbabilities.mul(manager.create(marks));
-      }
-      NDArray loss = logProbabilities.sum().neg();
+              rows.stream().map(TextExample::learned).toList());
+      NDArray loss = batch.crossEntropy(replica, manager, training);
       if (training) {
         replica.backward(loss, gradient, 0);
       }
-      return new double[] {loss.getFloat(), learned};
+      return new double[] {loss.getFloat(), batch.outputs()};
     }
-  }
-
-  /** 1 for each output that predicts a learned token, 0 for those that lie between such tokens. */
-  private static float[] marks(List<TextExample> rows, int outputs) {
-    float[] marks = new float[outputs];
-    int next = 0;
-    for (TextExample row : rows) {
-      for (int t = row.firstLearned(); t < row.length(); t++) {
-        marks[next++] = row.learned()[t] ? 1 : 0;
-      }
-    }
-    return marks;
   }
 }

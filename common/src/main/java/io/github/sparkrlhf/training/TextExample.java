@@ -39,15 +39,6 @@ public record TextExample(String id, int[] tokens, boolean[] learned) implements
     return tokens.length;
   }
 
-  /** The position of the first token that is learned, at least 1. */
-  public int firstLearned() {
-    int position = 0;
-    while (!learned[position]) {
-      position++;
-    }
-    return position;
-  }
-
   /** One array after the other. */
   public static int[] concatenated(int[] first, int[] second) {
     int[] sequence = Arrays.copyOf(first, first.length + second.length);

@@ -85,7 +85,7 @@ class SftJobTest {
     TextExample all = example(SftInputs.Kind.RESPONSE, SftInputs.LossOn.ALL, 63);
     assertThat(all.tokens()).isEqualTo(response.tokens());
     assertThat(learned(all)).isEqualTo("How many are 63 and 0?\nThey are 63, as everyone knows.");
-    assertThat(all.firstLearned()).isEqualTo(1);
+    assertThat(all.learned()[1]).isTrue();
   }
 
   @Test

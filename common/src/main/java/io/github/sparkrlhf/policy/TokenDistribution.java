@@ -15,7 +15,7 @@ final class TokenDistribution {
   /** Below it a weight is 0: e⁻⁷⁰⁰ is the smallest power that is not subnormal, about. */
   private static final double LEAST_EXPONENT = -700;
 
-  /** 1/k! from k = 8 down to 2: e^r for |r| ≤ ln 2 / 2 to 2e-10, finer than a float. */
+  /** 1/k! from k = 8 down to 2: e^r for |r| ≤ ln 2 / 2 to 3e-10, finer than a float. */
   private static final double[] TAYLOR = taylor(8);
 
   private static final long EXPONENT_BIAS = 1023;
@@ -79,7 +79,7 @@ final class TokenDistribution {
 
   /**
    * eˣ for x ≤ 0 in plain arithmetic: 2ᵏ·e^r with |r| ≤ ln 2 / 2 and the power series of e^r. To
-   * 2e-10, relatively, and several times faster than {@link StrictMath#exp}.
+   * 3e-10, relatively, and several times faster than {@link StrictMath#exp}.
    */
   static double exp(double x) {
     if (x <= LEAST_EXPONENT) {

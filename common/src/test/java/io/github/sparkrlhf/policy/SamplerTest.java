@@ -1,20 +1,26 @@
 package io.github.sparkrlhf.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.sparkrlhf.lm.BpeTrainer;
 import io.github.sparkrlhf.lm.GoldenModel;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.Replica;
 import io.github.sparkrlhf.lm.SequenceBatch;
+import io.github.sparkrlhf.lm.Tokenizer;
+import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.policy.SamplingOptions.Stop;
+import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.training.TextExample;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.apache.spark.sql.Encoders;
 import org.junit.jupiter.api.Test;
 
 class SamplerTest {
@@ -58,6 +64,23 @@ class SamplerTest {
     List<Sampler.Request> first = requests(1).subList(0, 1);
     assertThat(sample(new SamplingOptions(0, 4, Stop.at(72)), 1, first).get(0).stopped()).isTrue();
     assertThat(sample(new SamplingOptions(0, 3, Stop.at(72)), 1, first).get(0).stopped()).isFalse();
+  }
+
+  @Test
+  void aStopStringEndsAResponseWhereverItsTokensAreCut() {
+    TokenizerFile bytes =
+        new BpeTrainer(BpeTrainer.MINIMUM_VOCABULARY_SIZE)
+            .train(SparkTestSession.get().createDataset(List.of("a"), Encoders.STRING()));
+    // The first row's greedy tokens are 39, 60, 45, 72: the bytes of "$9*E".
+    List<Sampler.Request> first = requests(1).subList(0, 1);
+    Stop stop = new Stop(List.of(), List.of("never", "9*"), bytes);
+    Sampler.Response response = sample(new SamplingOptions(0, 12, stop), 1, first).get(0);
+    assertThat(response.tokens()).containsExactly(39, 60, 45);
+    assertThat(response.stopped()).isTrue();
+    assertThat(stop.before(Tokenizer.of(bytes).decode(response.tokens()))).isEqualTo("$");
+    assertThat(stop.before("nothing here")).isEqualTo("nothing here");
+    assertThatThrownBy(() -> new Stop(List.of(), List.of(""), bytes))
+        .hasMessage("Cannot sample: a stop string is empty");
   }
 
   @Test

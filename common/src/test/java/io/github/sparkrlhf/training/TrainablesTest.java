@@ -46,7 +46,7 @@ class TrainablesTest {
     assertThat(spread.weights()).isEqualTo(alone.weights());
     assertThat(resumed.weights()).isEqualTo(alone.weights());
     assertThat(resumed.steps()).isEqualTo(alone.steps()).hasSize(9);
-    assertThat(alone.steps().get(8).loss()).isLessThan(alone.steps().get(0).loss() - 0.2);
+    assertThat(alone.steps().get(8).loss()).isLessThan(alone.steps().get(0).loss() - 0.05);
     assertThat(BASE.weights()).isEqualTo(before);
     try (Trainables adapters = adapters()) {
       float[] merged = adapters.model(0, alone.weights()).weights();
@@ -154,7 +154,9 @@ class TrainablesTest {
         new SparkListener() {
           @Override
           public void onBlockUpdated(SparkListenerBlockUpdated event) {
-            if (event.blockUpdatedInfo().blockId().name().matches("broadcast_\\d+_piece\\d+")) {
+            // What is removed again is told without a level.
+            if (event.blockUpdatedInfo().storageLevel().isValid()
+                && event.blockUpdatedInfo().blockId().name().matches("broadcast_\\d+_piece\\d+")) {
               broadcast.addAndGet(event.blockUpdatedInfo().memSize());
             }
           }

@@ -4,10 +4,7 @@ import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 
@@ -22,13 +19,12 @@ import java.util.regex.Pattern;
  */
 public record LanguageModel(TransformerConfig config, float[] weights, TokenizerFile tokenizer) {
   private static final String CONFIG = "config.json";
-  private static final int MAX_NAMES = 20;
   private static final Pattern GPT2_BARE = Pattern.compile("(?:wte|wpe|h|ln_f)\\.");
   private static final Pattern GPT2_MASK =
       Pattern.compile("(?:transformer\\.)?h\\.\\d+\\.attn\\.(?:bias|masked_bias)");
 
   /**
-   * Reads a model directory.
+   * Reads a model directory, or a directory of adapters together with its base, merged.
    *
    * @throws JobFailure if it does not exist, is malformed, or does not fit together
    */
@@ -36,8 +32,20 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
     if (!Files.isDirectory(directory)) {
       throw JobFailure.usage("Cannot read model " + directory + ": there is no such directory");
     }
+    if (AdapterDirectory.isOne(directory)) {
+      return AdapterDirectory.load(directory);
+    }
     TransformerConfig config = TransformerConfig.load(directory.resolve(CONFIG));
     float[] weights = readWeights(directory, config);
+    return new LanguageModel(config, weights, tokenizer(directory, config));
+  }
+
+  /**
+   * The tokenizer of a directory.
+   *
+   * @throws JobFailure if it cannot be read, or has more tokens than the model
+   */
+  static TokenizerFile tokenizer(Path directory, TransformerConfig config) {
     TokenizerFile tokenizer = TokenizerFile.load(directory);
     int tokens = Tokenizer.of(tokenizer).vocabularySize();
     if (tokens > config.vocabularySize()) {
@@ -49,7 +57,7 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
               + " tokens and its embedding only "
               + config.vocabularySize());
     }
-    return new LanguageModel(config, weights, tokenizer);
+    return tokenizer;
   }
 
   private static float[] readWeights(Path directory, TransformerConfig config) {
@@ -95,37 +103,7 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
     if (config.tiedEmbeddings()) {
       found.remove("lm_head.weight");
     }
-    List<String> missing = new ArrayList<>();
-    List<String> misshapen = new ArrayList<>();
-    for (ParameterLayout.Parameter parameter : config.layout().parameters()) {
-      long[] shape = found.remove(parameter.name());
-      if (shape == null) {
-        missing.add(parameter.name());
-      } else if (!Arrays.equals(parameter.shape(), shape)) {
-        misshapen.add(
-            "%s has shape %s, the configuration says %s"
-                .formatted(
-                    parameter.name(), Arrays.toString(shape), Arrays.toString(parameter.shape())));
-      }
-    }
-    if (!missing.isEmpty() || !found.isEmpty()) {
-      throw JobFailure.failure(
-          "Cannot use "
-              + tensors.shownAs()
-              + ": missing tensors "
-              + abridged(missing)
-              + ", unexpected "
-              + abridged(List.copyOf(found.keySet())));
-    }
-    if (!misshapen.isEmpty()) {
-      throw JobFailure.failure("Cannot use " + tensors.shownAs() + ": " + misshapen.get(0));
-    }
-  }
-
-  private static String abridged(List<String> names) {
-    return names.size() <= MAX_NAMES
-        ? names.toString()
-        : names.subList(0, MAX_NAMES) + " and " + (names.size() - MAX_NAMES) + " more";
+    tensors.requireFit(found, config.layout());
   }
 
   /**

@@ -100,7 +100,8 @@ public final class ModelDirectories {
 
   /**
    * The SHA-256 over names and contents of all files below a directory that decide how the model
-   * behaves: all but {@code rlhf.json}, which says who made it and when.
+   * behaves: all but {@code rlhf.json}, which says who made it and when. That of adapters covers
+   * their base.
    *
    * @throws JobFailure if it is no directory or a file cannot be read
    */
@@ -123,6 +124,10 @@ public final class ModelDirectories {
           in.transferTo(java.io.OutputStream.nullOutputStream());
         }
       }
+      AdapterDirectory.base(directory)
+          .ifPresent(
+              base ->
+                  digest.update(digest(base).getBytes(java.nio.charset.StandardCharsets.UTF_8)));
       return HexFormat.of().formatHex(digest.digest());
     } catch (IOException e) {
       throw JobFailure.failure("Cannot read model " + directory + ": " + e, e);

@@ -69,6 +69,13 @@ public final class ParameterLayout implements Serializable {
     return layout;
   }
 
+  /** A layout of the given names and shapes, in that order. */
+  static ParameterLayout of(Map<String, long[]> shapes) {
+    ParameterLayout layout = new ParameterLayout();
+    shapes.forEach(layout::add);
+    return layout;
+  }
+
   private void add(String name, long... shape) {
     int room = Integer.MAX_VALUE - size;
     long elements = 1;

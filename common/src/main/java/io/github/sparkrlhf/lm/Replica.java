@@ -41,7 +41,8 @@ public final class Replica implements AutoCloseable {
     this.layout = config.layout();
     for (ParameterLayout.Parameter parameter : layout.parameters()) {
       ByteBuffer bytes =
-          ByteBuffer.allocateDirect(parameter.size() * Float.BYTES + ALIGNMENT_BYTES)
+          // An aligned slice ends at a multiple of the alignment too.
+          ByteBuffer.allocateDirect(parameter.size() * Float.BYTES + 2 * ALIGNMENT_BYTES)
               .alignedSlice(ALIGNMENT_BYTES);
       ByteBuffer exact =
           bytes.slice(0, parameter.size() * Float.BYTES).order(ByteOrder.nativeOrder());

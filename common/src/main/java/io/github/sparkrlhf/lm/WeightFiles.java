@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -31,6 +32,7 @@ final class WeightFiles implements AutoCloseable {
   /** The size above which transformers begins another file. */
   static final long SHARD_BYTES = 5_000_000_000L;
 
+  private static final int MAX_NAMES = 20;
   private static final Map<String, String> METADATA = Map.of("format", "pt");
   private static final Pattern SHARD_NAME = Pattern.compile("[\\w.-]+\\.safetensors");
   private static final ObjectMapper JSON =
@@ -70,6 +72,17 @@ final class WeightFiles implements AutoCloseable {
         weights.close();
       }
     }
+  }
+
+  /**
+   * Opens one file.
+   *
+   * @throws JobFailure if it is missing or malformed
+   */
+  static WeightFiles open(Path directory, String name) {
+    WeightFiles weights = new WeightFiles(directory.resolve(name));
+    weights.add(directory, name);
+    return weights;
   }
 
   private void addShards(Path directory) {
@@ -131,6 +144,45 @@ final class WeightFiles implements AutoCloseable {
   /** The file that messages name: that of the weights, or the index. */
   Path shownAs() {
     return shownAs;
+  }
+
+  /**
+   * Checks that there are exactly the tensors of a layout, in their shapes.
+   *
+   * @param found the shapes by the names that the layout has for them
+   * @throws JobFailure naming those that are missing, unexpected, or of another shape
+   */
+  void requireFit(Map<String, long[]> found, ParameterLayout layout) {
+    Map<String, long[]> unexpected = new LinkedHashMap<>(found);
+    List<String> missing = new ArrayList<>();
+    List<String> misshapen = new ArrayList<>();
+    for (ParameterLayout.Parameter parameter : layout.parameters()) {
+      long[] shape = unexpected.remove(parameter.name());
+      if (shape == null) {
+        missing.add(parameter.name());
+      } else if (!Arrays.equals(parameter.shape(), shape)) {
+        misshapen.add(
+            "%s has shape %s, the configuration says %s"
+                .formatted(
+                    parameter.name(), Arrays.toString(shape), Arrays.toString(parameter.shape())));
+      }
+    }
+    if (!missing.isEmpty() || !unexpected.isEmpty()) {
+      throw refused(
+          "missing tensors "
+              + abridged(missing)
+              + ", unexpected "
+              + abridged(List.copyOf(unexpected.keySet())));
+    }
+    if (!misshapen.isEmpty()) {
+      throw refused(misshapen.get(0));
+    }
+  }
+
+  private static String abridged(List<String> names) {
+    return names.size() <= MAX_NAMES
+        ? names.toString()
+        : names.subList(0, MAX_NAMES) + " and " + (names.size() - MAX_NAMES) + " more";
   }
 
   /** The tensors of all files. */

@@ -5,6 +5,7 @@ import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.StableHash;
 import io.github.sparkrlhf.training.FloatArray;
+import io.github.sparkrlhf.training.WeightView;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -20,6 +21,7 @@ import org.apache.spark.broadcast.Broadcast;
 public final class RolloutSampler {
   private final JavaSparkContext context;
   private final TransformerConfig config;
+  private final WeightView view;
   private final SamplingOptions options;
   private final int lanes;
   private final int batch;
@@ -37,7 +39,7 @@ public final class RolloutSampler {
   private record Ask(String id, Prompt prompt, int sample) implements Serializable {}
 
   /**
-   * A sampler.
+   * A sampler of a model whose weights are broadcast.
    *
    * @param lanes a power of two; the most tasks that can sample at the same time
    * @param batch responses of a lane that are decoded together
@@ -49,8 +51,27 @@ public final class RolloutSampler {
       int lanes,
       int batch,
       long seed) {
+    this(context, config, WeightView.IDENTITY, options, lanes, batch, seed);
+  }
+
+  /**
+   * A sampler.
+   *
+   * @param view gives all weights from what is broadcast
+   * @param lanes a power of two; the most tasks that can sample at the same time
+   * @param batch responses of a lane that are decoded together
+   */
+  public RolloutSampler(
+      JavaSparkContext context,
+      TransformerConfig config,
+      WeightView view,
+      SamplingOptions options,
+      int lanes,
+      int batch,
+      long seed) {
     this.context = context;
     this.config = config;
+    this.view = view;
     this.options = options;
     this.lanes = lanes;
     this.batch = batch;
@@ -60,7 +81,8 @@ public final class RolloutSampler {
   /**
    * Samples responses.
    *
-   * @param weights a flat array that holds the policy from index 0 on; not kept
+   * @param weights what is broadcast: a flat array that holds, as the view sees it, the policy from
+   *     index 0 on; not kept
    * @param iteration part of the key of every random number
    * @return sorted by prompt id and sample
    */
@@ -69,6 +91,7 @@ public final class RolloutSampler {
     List<List<Ask>> byLane = byLane(prompts, samplesPerPrompt);
     Broadcast<FloatArray> broadcast = context.broadcast(new FloatArray(weights.clone()));
     TransformerConfig shape = config;
+    WeightView ofBroadcast = view;
     Sampler sampler = new Sampler(options, seed, iteration);
     int places = batch;
     try {
@@ -81,7 +104,12 @@ public final class RolloutSampler {
                           .parallelize(byLane, byLane.size())
                           .flatMap(
                               asks ->
-                                  rollouts(shape, broadcast.value().values(), sampler, asks, places)
+                                  rollouts(
+                                          shape,
+                                          ofBroadcast.all(broadcast.value().values()),
+                                          sampler,
+                                          asks,
+                                          places)
                                       .iterator())
                           .collect())
                   .stream()

@@ -2,7 +2,6 @@ package io.github.sparkrlhf.ppo;
 
 import io.github.sparkrlhf.lm.TransformerConfig;
 import java.io.Serializable;
-import java.util.Arrays;
 
 /**
  * The two networks that PPO trains, and their place in the one flat weight array: the policy first,
@@ -13,6 +12,12 @@ import java.util.Arrays;
  */
 record PpoModels(TransformerConfig policy, TransformerConfig critic) implements Serializable {
   private static final long serialVersionUID = 1L;
+
+  /** The policy's place among the networks. */
+  static final int POLICY = 0;
+
+  /** The critic's place among the networks. */
+  static final int CRITIC = 1;
 
   int policySize() {
     return policy.layout().size();
@@ -25,19 +30,5 @@ record PpoModels(TransformerConfig policy, TransformerConfig critic) implements 
   /** Index of the critic's first weight. */
   int criticOffset() {
     return policySize();
-  }
-
-  float[] concatenated(float[] policyWeights, float[] criticWeights) {
-    float[] weights = Arrays.copyOf(policyWeights, size());
-    System.arraycopy(criticWeights, 0, weights, criticOffset(), criticWeights.length);
-    return weights;
-  }
-
-  float[] policyWeights(float[] weights) {
-    return Arrays.copyOf(weights, policySize());
-  }
-
-  float[] criticWeights(float[] weights) {
-    return Arrays.copyOfRange(weights, criticOffset(), weights.length);
   }
 }

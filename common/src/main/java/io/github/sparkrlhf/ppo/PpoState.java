@@ -2,6 +2,7 @@ package io.github.sparkrlhf.ppo;
 
 import io.github.sparkrlhf.training.AdamW;
 import io.github.sparkrlhf.training.Checkpoint;
+import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,7 +15,7 @@ final class PpoState {
   private static final String SCORE_MEAN = "score_mean";
   private static final String SCORE_DEVIATION = "score_std";
 
-  /** Policy and critic, flat; stepped in place. */
+  /** What is trained of policy and critic, flat; stepped in place. */
   final float[] weights;
 
   final AdamW optimizer;
@@ -25,26 +26,23 @@ final class PpoState {
   private double scoreMean = Double.NaN;
   private double scoreDeviation = 1;
 
-  private PpoState(PpoModels models, float[] weights, PpoSettings settings) {
-    this.weights = weights;
+  private PpoState(Trainables networks, PpoSettings settings) {
+    this.weights = networks.initial().clone();
     PpoSettings.Update update = settings.update();
     double criticScale = update.criticLearningRate() / update.learningRate();
     List<AdamW.Segment> segments = new ArrayList<>();
-    segments.addAll(Trainer.segments(models.policy().layout(), 0, 1));
-    segments.addAll(Trainer.segments(models.critic().layout(), models.criticOffset(), criticScale));
+    segments.addAll(Trainer.segments(networks.layout(PpoModels.POLICY), 0, 1));
+    segments.addAll(
+        Trainer.segments(
+            networks.layout(PpoModels.CRITIC), networks.offset(PpoModels.CRITIC), criticScale));
     this.optimizer = new AdamW(weights.length, segments, new AdamW.Settings(0.9, 0.999, 1e-5, 0));
     this.kl = settings.reward().kl();
     this.scaling = settings.reward().scoreScaling();
   }
 
   /** The state before the first iteration, or that of a checkpoint. */
-  static PpoState start(
-      PpoModels models,
-      float[] policy,
-      float[] critic,
-      PpoSettings settings,
-      Optional<Checkpoint> resumed) {
-    PpoState state = new PpoState(models, models.concatenated(policy, critic), settings);
+  static PpoState start(Trainables networks, PpoSettings settings, Optional<Checkpoint> resumed) {
+    PpoState state = new PpoState(networks, settings);
     resumed.ifPresent(state::restore);
     return state;
   }

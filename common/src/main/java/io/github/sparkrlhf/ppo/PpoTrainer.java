@@ -13,7 +13,9 @@ import io.github.sparkrlhf.training.GradientClipping;
 import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.LearningRateSchedule;
 import io.github.sparkrlhf.training.Progress;
+import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.TrainingEngine;
+import io.github.sparkrlhf.training.WeightView;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,9 +34,8 @@ public final class PpoTrainer {
 
   private final JavaSparkContext context;
   private final PpoSettings settings;
-  private final LanguageModel policy;
+  private final Trainables networks;
   private final PpoModels models;
-  private final LanguageModel critic;
   private final RewardScores rewardScores;
   private final RolloutSampler sampler;
 
@@ -49,37 +50,37 @@ public final class PpoTrainer {
   /**
    * The trained networks.
    *
-   * @param policy weights, flat
-   * @param critic weights, flat
+   * @param policy with what it has learned
+   * @param critic likewise
+   * @param trained flat, what was trained of both
    */
-  public record Result(float[] policy, float[] critic) {}
+  public record Result(LanguageModel policy, LanguageModel critic, float[] trained) {}
 
   /**
    * A trainer.
    *
-   * @param policy the policy to improve; also the reference
-   * @param critic a model of the same tokenizer with a scalar head, usually the reward model
+   * @param networks what to train of two models: the policy to improve, which is also the
+   *     reference; and the critic, of the same tokenizer with a scalar head, usually the reward
+   *     model
    */
   public PpoTrainer(
-      SparkSession spark,
-      LanguageModel policy,
-      LanguageModel critic,
-      RewardModel reward,
-      PpoSettings settings) {
+      SparkSession spark, Trainables networks, RewardModel reward, PpoSettings settings) {
+    LanguageModel policy = networks.initialModel(PpoModels.POLICY);
+    LanguageModel critic = networks.initialModel(PpoModels.CRITIC);
     if (!policy.tokenizer().equals(critic.tokenizer())) {
       throw JobFailure.usage(
           "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
     }
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.settings = settings;
-    this.policy = policy;
+    this.networks = networks;
     this.models = new PpoModels(policy.config(), critic.config());
-    this.critic = critic;
     this.rewardScores = new RewardScores(spark, reward, policy.tokenizer());
     this.sampler =
         new RolloutSampler(
             context,
             policy.config(),
+            networks.viewOfFirst(),
             new SamplingOptions(
                 settings.sampling().temperature(),
                 settings.sampling().maxNewTokens(),
@@ -89,16 +90,11 @@ public final class PpoTrainer {
             settings.seed());
   }
 
-  /** The critic before training. */
-  public LanguageModel critic() {
-    return critic;
-  }
-
   /** Names, shapes and order of all trained parameters, for checkpoints. */
   public List<Safetensors.Tensor> parameterLayout() {
     List<Safetensors.Tensor> tensors = new ArrayList<>();
-    tensors.addAll(models.policy().layout().tensors("policy."));
-    tensors.addAll(models.critic().layout().tensors("critic."));
+    tensors.addAll(networks.layout(PpoModels.POLICY).tensors("policy."));
+    tensors.addAll(networks.layout(PpoModels.CRITIC).tensors("critic."));
     return tensors;
   }
 
@@ -120,10 +116,14 @@ public final class PpoTrainer {
               + " prompts and there are only "
               + prompts.size());
     }
-    PpoState state =
-        PpoState.start(models, policy.weights(), critic.weights(), settings, checkpoints.latest());
-    Broadcast<float[]> reference = context.broadcast(policy.weights().clone());
+    PpoState state = PpoState.start(networks, settings, checkpoints.latest());
+    // With adapters the executors have the reference already: it is the policy without them.
+    Broadcast<float[]> own =
+        networks.base().isPresent()
+            ? null
+            : context.broadcast(networks.initialModel(PpoModels.POLICY).weights().clone());
     try {
+      Broadcast<float[]> reference = networks.base().orElse(own);
       while (state.iteration < settings.iterations()) {
         Map<String, Double> metrics = iterate(state, reference, prompts, recorder);
         progress.step(state.iteration, describe(metrics));
@@ -133,9 +133,14 @@ public final class PpoTrainer {
       }
       recordFinalPolicy(state, reference, prompts, recorder);
     } finally {
-      reference.destroy();
+      if (own != null) {
+        own.destroy();
+      }
     }
-    return new Result(models.policyWeights(state.weights), models.criticWeights(state.weights));
+    return new Result(
+        networks.model(PpoModels.POLICY, state.weights),
+        networks.model(PpoModels.CRITIC, state.weights),
+        state.weights);
   }
 
   /** Samples, learns from the samples, records both. */
@@ -181,10 +186,12 @@ public final class PpoTrainer {
       Map<String, Double> metrics) {
     List<Rollout> rollouts =
         sampler.sample(
-            models.policyWeights(state.weights),
+            networks.part(PpoModels.POLICY, state.weights),
             drawn(prompts, iteration),
             settings.sampling().samplesPerPrompt(),
             iteration);
+    WeightView view = networks.view();
+    ForwardPass pass = new ForwardPass(models, reference, settings.sampling().temperature());
     List<ForwardPass.Outputs> outputs;
     try (TrainingEngine<PpoExample> engine =
         engine(rollouts.stream().map(PpoExample::of).toList(), iteration)) {
@@ -193,7 +200,7 @@ public final class PpoTrainer {
               state.weights,
               0,
               "ppo: log-probabilities and values of iteration " + iteration,
-              new ForwardPass(models, reference, settings.sampling().temperature()));
+              (weights, rows) -> pass.apply(view.all(weights), rows));
     }
     double[] raw = rewardScores.of(rollouts, prompts);
     metrics.put("objective/raw_scores", PpoState.mean(raw));
@@ -238,7 +245,7 @@ public final class PpoTrainer {
         context.parallelize(examples, Math.max(1, context.defaultParallelism())),
         new LaneSettings(
             settings.lanes(), settings.microBatch(), seed, LaneSettings.Order.SHUFFLED),
-        objective);
+        networks.objective(objective));
   }
 
   /** Epochs over minibatches; log-probabilities, values and advantages stay fixed. */

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.sparkrlhf.lm.AdapterDirectory;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.ModelFiles;
 import io.github.sparkrlhf.spark.JobFailure;
@@ -44,7 +45,8 @@ public final class RewardModels {
    */
   public static RewardModel load(Path directory) {
     boolean foreign = !Files.exists(directory.resolve(DESCRIPTION));
-    if (foreign && Files.exists(directory.resolve("config.json"))) {
+    if (foreign
+        && (Files.exists(directory.resolve("config.json")) || AdapterDirectory.isOne(directory))) {
       return TransformerRewardModel.load(directory);
     }
     JsonNode description = description(directory);

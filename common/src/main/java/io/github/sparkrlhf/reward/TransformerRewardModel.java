@@ -3,6 +3,7 @@ package io.github.sparkrlhf.reward;
 import ai.djl.ndarray.NDManager;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.ReplicaPool;
 import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.lm.Tokenizer;
@@ -44,6 +45,7 @@ public final class TransformerRewardModel implements RewardModel {
   private static final int FEWEST_ROWS = 8 * BATCH;
 
   private final LanguageModel model;
+  private final ModelDirectories.Writer files;
   private Broadcast<Shipped> broadcast;
 
   /** What every executor needs. */
@@ -56,7 +58,18 @@ public final class TransformerRewardModel implements RewardModel {
    * @param model with a classification head
    */
   public TransformerRewardModel(LanguageModel model) {
+    this(model, model::writeFiles);
+  }
+
+  /**
+   * A reward model that is written in another form than whole.
+   *
+   * @param model with a classification head
+   * @param files writes what it is read from again
+   */
+  public TransformerRewardModel(LanguageModel model, ModelDirectories.Writer files) {
     this.model = model;
+    this.files = files;
   }
 
   /** The transformer, with its weights and its tokenizer. */
@@ -103,7 +116,7 @@ public final class TransformerRewardModel implements RewardModel {
 
   @Override
   public void save(Path directory, Map<String, Object> provenance) {
-    RewardModels.write(directory, provenance, RewardModels.header(KIND), model::writeFiles);
+    RewardModels.write(directory, provenance, RewardModels.header(KIND), files);
   }
 
   /**

@@ -1,11 +1,12 @@
 package io.github.sparkrlhf.reward;
 
-import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
+import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.Progress;
+import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
 import org.apache.spark.api.java.JavaRDD;
@@ -15,7 +16,7 @@ import org.apache.spark.sql.Row;
 
 /** Fits a transformer reward model to pairs, data-parallel. */
 public final class TransformerRewardTrainer {
-  private final LanguageModel initial;
+  private final Trainables trainables;
   private final LaneSettings lanes;
   private final Trainer.Settings settings;
   private final double marginScale;
@@ -23,13 +24,13 @@ public final class TransformerRewardTrainer {
   /**
    * A trainer.
    *
-   * @param initial with a classification head
+   * @param trainables what to train of one model with a classification head
    * @param marginScale what the pairs' margins are multiplied by to give the margin of the loss; 0
    *     for a loss without margin
    */
   public TransformerRewardTrainer(
-      LanguageModel initial, LaneSettings lanes, Trainer.Settings settings, double marginScale) {
-    this.initial = initial;
+      Trainables trainables, LaneSettings lanes, Trainer.Settings settings, double marginScale) {
+    this.trainables = trainables;
     this.lanes = lanes;
     this.settings = settings;
     this.marginScale = marginScale;
@@ -39,25 +40,26 @@ public final class TransformerRewardTrainer {
    * Fits the model.
    *
    * @param pairs pair_id (unique), prompt, chosen, rejected, probability, margin
+   * @return what was trained, flat
    */
-  public TransformerRewardModel fit(
-      Dataset<Row> pairs, Checkpoints checkpoints, java.io.PrintStream out) {
+  public float[] fit(Dataset<Row> pairs, Checkpoints checkpoints, java.io.PrintStream out) {
     JavaSparkContext context =
         JavaSparkContext.fromSparkContext(pairs.sparkSession().sparkContext());
+    TransformerConfig config = trainables.initialModel(0).config();
     try (TrainingEngine<PairExample> engine =
         new TrainingEngine<>(
-            context, examples(pairs), lanes, new PairwiseObjective(initial.config()))) {
+            context, examples(pairs), lanes, trainables.objective(new PairwiseObjective(config)))) {
       Trainer<PairExample> trainer = new Trainer<>(engine, settings, "reward");
       Progress progress = new Progress(out, "reward", trainer.totalSteps());
-      Trainer.Result result =
-          trainer.train(initial.weights(), initial.config().layout(), checkpoints, progress);
-      return new TransformerRewardModel(initial.withWeights(result.weights()));
+      return trainer
+          .train(trainables.initial(), trainables.layout(0), checkpoints, progress)
+          .weights();
     }
   }
 
   private JavaRDD<PairExample> examples(Dataset<Row> pairs) {
-    TokenizerFile file = initial.tokenizer();
-    int maxTokens = initial.config().maxPositions();
+    TokenizerFile file = trainables.initialModel(0).tokenizer();
+    int maxTokens = trainables.initialModel(0).config().maxPositions();
     double scale = marginScale;
     return pairs
         .select("pair_id", "prompt", "chosen", "rejected", "probability", "margin")

@@ -66,6 +66,15 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       ArrayList<String> notFinite)
       implements Serializable {}
 
+  /** What a task that works on one lane returns for this gradient. */
+  static Serializable resultLike(float[] gradient) {
+    return new Partial(
+        new GradientTree.Subtree<>(0, 1, gradient),
+        new GradientTree.Subtree<>(0, 1, new double[Objective.COUNT + 1]),
+        Volume.NONE,
+        new ArrayList<>());
+  }
+
   /**
    * Deals the rows into lanes and keeps them on the executors.
    *

@@ -28,6 +28,11 @@ public record GoldenModel(
     }
   }
 
+  /** The model with a tokenizer that has nothing to do with it. */
+  public LanguageModel languageModel() {
+    return new LanguageModel(config, weights, TestTokenizers.bytes());
+  }
+
   /** The reference gradients of the mean loss, flat. */
   public float[] gradients() {
     float[] gradients = new float[config.layout().size()];

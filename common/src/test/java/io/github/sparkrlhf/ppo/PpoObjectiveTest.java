@@ -8,6 +8,7 @@ import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.Objective;
+import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.TrainingEngine;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -25,7 +26,8 @@ class PpoObjectiveTest {
   private static final GoldenModel POLICY = GoldenModel.load("llama");
   private static final GoldenModel CRITIC = GoldenModel.load("llama_rm");
   private static final PpoModels MODELS = new PpoModels(POLICY.config(), CRITIC.config());
-  private static final float[] WEIGHTS = MODELS.concatenated(POLICY.weights(), CRITIC.weights());
+  private static final float[] WEIGHTS =
+      Trainables.all(POLICY.languageModel(), CRITIC.languageModel()).initial();
   private static final double TEMPERATURE = 0.7;
   private static final PpoLoss.Clip CLIP = PpoLoss.Clip.DEFAULT;
   private static final CounterRandom RANDOM = new CounterRandom(4, "ppo objective test");

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.Lora;
+import io.github.sparkrlhf.lm.ParameterLayout;
 import io.github.sparkrlhf.lm.TestTokenizers;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
@@ -15,15 +17,18 @@ import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.Progress;
+import io.github.sparkrlhf.training.Trainables;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.functions;
@@ -44,6 +49,9 @@ class PpoTrainerTest {
   private static final LanguageModel POLICY = model(TransformerConfig.Head.CAUSAL_LM, 1);
   private static final LanguageModel CRITIC =
       model(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, 2);
+
+  /** A policy whose embedding, which adapters leave as it is, can tell tokens apart. */
+  private static final LanguageModel SHARP = sharp(POLICY);
 
   @TempDir Path directory;
 
@@ -103,8 +111,8 @@ class PpoTrainerTest {
     double before = recording.metric(0, "objective/raw_scores");
     double after = recording.metric(ITERATIONS, "objective/raw_scores");
     assertThat(after).as("from %s", before).isGreaterThan(before + 1);
-    assertThat(result.policy()).isNotEqualTo(POLICY.weights());
-    assertThat(result.critic()).isNotEqualTo(CRITIC.weights());
+    assertThat(result.policy().weights()).isNotEqualTo(POLICY.weights());
+    assertThat(result.critic().weights()).isNotEqualTo(CRITIC.weights());
 
     assertThat(recording.metric(0, "objective/kl")).isZero();
     for (Row row : recording.rows.get(0)) {
@@ -161,6 +169,41 @@ class PpoTrainerTest {
   }
 
   @Test
+  void adaptersLearnToo() {
+    Recording recording = new Recording(-1);
+    PpoTrainer.Result result = trainAdapters("adapters", ITERATIONS, recording);
+    double before = recording.metric(0, "objective/raw_scores");
+    double after = recording.metric(ITERATIONS, "objective/raw_scores");
+    assertThat(after).as("from %s", before).isGreaterThan(before + 1);
+    assertThat(recording.metric(0, "objective/kl")).isZero();
+    assertThat(recording.metric(ITERATIONS, "objective/kl")).isGreaterThan(0.1);
+    for (ParameterLayout.Parameter parameter : SHARP.config().layout().parameters()) {
+      boolean adapted = parameter.name().endsWith("_proj.weight");
+      int from = parameter.offset();
+      int to = from + parameter.size();
+      assertThat(Arrays.equals(result.policy().weights(), from, to, SHARP.weights(), from, to))
+          .as(parameter.name())
+          .isEqualTo(!adapted);
+    }
+    assertThat(result.critic().weights()).isNotEqualTo(CRITIC.weights());
+    assertThat(result.trained().length).isLessThan(SHARP.weights().length);
+  }
+
+  @Test
+  void anInterruptedRunOfAdaptersResumesAsIfItHadNeverStopped() {
+    Recording whole = new Recording(-1);
+    PpoTrainer.Result uninterrupted = trainAdapters("whole", 3, whole);
+    Recording broken = new Recording(2);
+    assertThatThrownBy(() -> trainAdapters("broken", 3, broken)).hasMessage("pulled the plug");
+    Recording resumed = new Recording(-1);
+    resumed.rows.putAll(broken.rows);
+    resumed.metrics.putAll(broken.metrics);
+    PpoTrainer.Result result = trainAdapters("broken", 3, resumed);
+    assertThat(resumed.told).containsExactly(2, 3);
+    assertSame(result, resumed, uninterrupted, whole);
+  }
+
+  @Test
   void tooFewPromptsAndForeignCriticsAreRefused() {
     assertThatThrownBy(
             () ->
@@ -178,7 +221,10 @@ class PpoTrainerTest {
     assertThatThrownBy(
             () ->
                 new PpoTrainer(
-                    SparkTestSession.get(), POLICY, critic, new SmallLetters(), settings(2)))
+                    SparkTestSession.get(),
+                    Trainables.all(POLICY, critic),
+                    new SmallLetters(),
+                    settings(2)))
         .isInstanceOf(JobFailure.class)
         .hasMessageContaining("different tokenizers");
   }
@@ -195,8 +241,9 @@ class PpoTrainerTest {
                 .isEqualTo(values(expectedRows.get(row)));
           }
         });
-    assertThat(found.policy()).isEqualTo(expected.policy());
-    assertThat(found.critic()).isEqualTo(expected.critic());
+    assertThat(found.trained()).isEqualTo(expected.trained());
+    assertThat(found.policy().weights()).isEqualTo(expected.policy().weights());
+    assertThat(found.critic().weights()).isEqualTo(expected.critic().weights());
   }
 
   /** The columns, arrays as lists: equal if and only if every bit is. */
@@ -222,13 +269,31 @@ class PpoTrainerTest {
   }
 
   private static PpoTrainer trainer(int iterations) {
+    return trainer(Trainables.all(POLICY, CRITIC), iterations);
+  }
+
+  private static PpoTrainer trainer(Trainables networks, int iterations) {
     return new PpoTrainer(
-        SparkTestSession.get(), POLICY, CRITIC, new SmallLetters(), settings(iterations));
+        SparkTestSession.get(), networks, new SmallLetters(), settings(iterations));
+  }
+
+  private PpoTrainer.Result trainAdapters(String name, int iterations, Recording recording) {
+    JavaSparkContext context =
+        JavaSparkContext.fromSparkContext(SparkTestSession.get().sparkContext());
+    try (Trainables adapters =
+        Trainables.adapters(context, new Lora(4, 8, List.of(Lora.ALL_LINEAR)), 3, SHARP, CRITIC)) {
+      PpoTrainer trainer = trainer(adapters, iterations);
+      return trainer.train(prompts(), checkpoints(name, trainer), recording, silent(iterations));
+    }
   }
 
   private Checkpoints checkpoints(String name) {
+    return checkpoints(name, trainer(1));
+  }
+
+  private Checkpoints checkpoints(String name, PpoTrainer trainer) {
     return new Checkpoints(
-        directory.resolve(name), "digest", trainer(1).parameterLayout(), Checkpoints.DEFAULT_KEPT);
+        directory.resolve(name), "digest", trainer.parameterLayout(), Checkpoints.DEFAULT_KEPT);
   }
 
   private static Progress silent(int iterations) {
@@ -251,6 +316,16 @@ class PpoTrainerTest {
   private static LanguageModel model(TransformerConfig.Head head, long seed) {
     TransformerConfig config = TransformerConfig.llama(259, 32, 48, 2, 4, 64).withHead(head);
     return new LanguageModel(config, config.layout().initialWeights(seed), TOKENIZER);
+  }
+
+  private static LanguageModel sharp(LanguageModel model) {
+    float[] weights = model.weights().clone();
+    ParameterLayout.Parameter embedding =
+        model.config().layout().parameter("model.embed_tokens.weight");
+    for (int i = 0; i < embedding.size(); i++) {
+      weights[embedding.offset() + i] *= 10;
+    }
+    return model.withWeights(weights);
   }
 
   private static PpoSettings settings(int iterations) {

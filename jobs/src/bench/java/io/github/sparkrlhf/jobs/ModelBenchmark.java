@@ -30,6 +30,7 @@ import io.github.sparkrlhf.training.LanguageModelObjective;
 import io.github.sparkrlhf.training.Objective;
 import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.TextExample;
+import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
 import java.io.OutputStream;
@@ -373,7 +374,11 @@ final class ModelBenchmark implements Callable<Integer> {
   private IntToDoubleFunction ppo() {
     return run -> {
       PpoTrainer trainer =
-          new PpoTrainer(spark, model, scorer, new TransformerRewardModel(scorer), ppoSettings());
+          new PpoTrainer(
+              spark,
+              Trainables.all(model, scorer),
+              new TransformerRewardModel(scorer),
+              ppoSettings());
       double[] seconds = new double[1];
       trainer.train(
           prompts(64),

@@ -124,6 +124,11 @@ final class ModelOptions {
     return new LanguageModel(config, config.layout().initialWeights(seed), file);
   }
 
+  /** The directory of the model to start from; null for a new model. */
+  Path directory() {
+    return model;
+  }
+
   /** What stands in the provenance as the parent. */
   String parent() {
     return String.valueOf(model != null ? model : tokenizer);

@@ -13,6 +13,7 @@ import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Table;
 import io.github.sparkrlhf.training.Progress;
+import io.github.sparkrlhf.training.Trainables;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -21,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Row;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -72,16 +74,19 @@ final class PpoJob extends JobCommand {
   private Path checkpoints;
 
   @Mixin private PpoOptions options;
+  @Mixin private LoraOptions lora;
 
   @Override
   protected void validate(Given given) {
     options.validate(given);
+    lora.validate(given);
   }
 
   @Override
   protected Set<String> optionsOutsideIdentity() {
     Set<String> names = new HashSet<>(CheckpointDirectories.OPTIONS);
     names.addAll(options.outsideIdentity());
+    names.addAll(lora.outsideIdentity());
     return names;
   }
 
@@ -118,34 +123,54 @@ final class PpoJob extends JobCommand {
       throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
     }
     RewardModel rewardModel = RewardModels.load(reward);
-    PpoTrainer trainer =
-        new PpoTrainer(context.spark(), start, critic(start, rewardModel), rewardModel, settings);
-    PpoTrainer.Result result =
-        trainer.train(
-            prompts(context, start, room(start, trainer.critic(), settings), settings),
-            CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
-            new IterationTables(context),
-            new Progress(context.out(), "ppo", settings.iterations()));
-    // An earlier attempt under the same run id may have had more iterations.
-    context.run().removeIterationsAfter(Table.ROLLOUTS, settings.iterations());
-    context.run().removeIterationsAfter(Table.PPO_METRICS, settings.iterations());
-    Map<String, Object> summary = summary(context, settings);
-    publish(context, trainer, start, result, summary);
-    context.out().println("Policy in " + output.resolve("policy"));
-    return summary;
+    Critic initialCritic = critic(start, rewardModel);
+    try (Trainables networks =
+        lora.trainables(
+            JavaSparkContext.fromSparkContext(context.spark().sparkContext()),
+            options.seed(),
+            List.of(policy, initialCritic.directory()),
+            start,
+            initialCritic.model())) {
+      context.out().println(networks.describeTraffic());
+      PpoTrainer trainer = new PpoTrainer(context.spark(), networks, rewardModel, settings);
+      PpoTrainer.Result result =
+          trainer.train(
+              prompts(context, start, room(start, initialCritic.model(), settings), settings),
+              CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
+              new IterationTables(context),
+              new Progress(context.out(), "ppo", settings.iterations()));
+      // An earlier attempt under the same run id may have had more iterations.
+      context.run().removeIterationsAfter(Table.ROLLOUTS, settings.iterations());
+      context.run().removeIterationsAfter(Table.PPO_METRICS, settings.iterations());
+      Map<String, Object> summary = summary(context, settings);
+      summary.putAll(networks.traffic());
+      publish(context, networks, initialCritic.directory(), result, summary);
+      context.out().println("Policy in " + output.resolve("policy"));
+      return summary;
+    }
   }
 
+  /**
+   * The critic before training.
+   *
+   * @param directory what it was read from, its head aside
+   */
+  private record Critic(LanguageModel model, Path directory) {}
+
   /** The critic starts from what knows most about rewards. */
-  private LanguageModel critic(LanguageModel start, RewardModel rewardModel) {
+  private Critic critic(LanguageModel start, RewardModel rewardModel) {
     if (critic != null) {
-      return LanguageModel.load(critic)
-          .withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed());
+      return new Critic(
+          LanguageModel.load(critic)
+              .withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()),
+          critic);
     }
     if (rewardModel instanceof TransformerRewardModel transformer
         && transformer.model().tokenizer().equals(start.tokenizer())) {
-      return transformer.model();
+      return new Critic(transformer.model(), reward);
     }
-    return start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed());
+    return new Critic(
+        start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()), policy);
   }
 
   /** The longest prompt after which both networks can read a whole response. */
@@ -190,8 +215,8 @@ final class PpoJob extends JobCommand {
 
   private void publish(
       JobContext context,
-      PpoTrainer trainer,
-      LanguageModel start,
+      Trainables networks,
+      Path criticDirectory,
       PpoTrainer.Result result,
       Map<String, Object> summary) {
     Map<String, Object> provenance = new LinkedHashMap<>(summary);
@@ -204,8 +229,23 @@ final class PpoJob extends JobCommand {
         output,
         provenance,
         beside -> {
-          start.withWeights(result.policy()).save(beside.resolve("policy"), provenance);
-          trainer.critic().withWeights(result.critic()).save(beside.resolve("critic"), provenance);
+          publish(
+              beside.resolve("policy"),
+              provenance,
+              policy,
+              lora.files(networks, 0, result.trained(), policy, result.policy()));
+          publish(
+              beside.resolve("critic"),
+              provenance,
+              criticDirectory,
+              lora.files(networks, 1, result.trained(), criticDirectory, result.critic()));
         });
+  }
+
+  private void publish(
+      Path directory, Map<String, Object> provenance, Path base, ModelDirectories.Writer files) {
+    Map<String, Object> withBase = new LinkedHashMap<>(provenance);
+    lora.addBase(withBase, base);
+    ModelDirectories.publish(directory, withBase, files);
   }
 }

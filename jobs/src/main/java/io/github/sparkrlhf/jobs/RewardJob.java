@@ -11,14 +11,17 @@ import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.reward.TransformerRewardTrainer;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Table;
+import io.github.sparkrlhf.training.Trainables;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import picocli.CommandLine.Command;
@@ -87,6 +90,7 @@ final class RewardJob extends JobCommand {
 
   @Mixin private ModelOptions model;
   @Mixin private TrainingOptions training;
+  @Mixin private LoraOptions lora;
 
   private String resolvedRun;
 
@@ -96,6 +100,7 @@ final class RewardJob extends JobCommand {
     if (kind == Kind.TRANSFORMER) {
       model.validate(given);
       training.validate();
+      lora.validate(given, model.directory());
       Given.requireNotNegative("margin-scale", marginScale);
     } else {
       Given.requireNotNegative("regularization", regularization);
@@ -108,6 +113,7 @@ final class RewardJob extends JobCommand {
     names.addAll(CheckpointDirectories.OPTIONS);
     if (kind == Kind.TRANSFORMER) {
       names.addAll(model.outsideIdentity());
+      names.addAll(lora.outsideIdentity());
     }
     // The run that it means is among the inputs, whether it is named or the only one.
     names.add("pairs-run");
@@ -122,6 +128,7 @@ final class RewardJob extends JobCommand {
     Set<String> names = new TreeSet<>(TrainingOptions.NAMES);
     names.addAll(ModelOptions.SOURCES);
     names.addAll(ModelOptions.SIZES);
+    names.addAll(LoraOptions.NAMES);
     names.add("margin-scale");
     return names;
   }
@@ -155,33 +162,48 @@ final class RewardJob extends JobCommand {
       throw JobFailure.dataQuality(
           "Cannot fit a reward model: run " + resolvedRun + " has no pairs in the split train");
     }
+    Map<String, Object> traffic = new LinkedHashMap<>();
     RewardModel fitted =
         kind == Kind.TRANSFORMER
-            ? transformer(context, train)
+            ? transformer(context, train, traffic)
             : new BradleyTerryTrainer().setRegularization(regularization).fit(train);
     String name = output.getFileName().toString();
     context.run().write(Table.REWARD_METRICS, RewardEvaluation.metrics(fitted, name, pairs));
     List<Row> metrics =
         context.run().rows(Table.REWARD_METRICS).orderBy("metric", "split").collectAsList();
     Map<String, Object> summary = summary(metrics);
+    summary.putAll(traffic);
     Map<String, Object> provenance = new LinkedHashMap<>(summary);
     provenance.put(ModelDirectories.RUN_ID, context.run().id());
     provenance.put("job", "reward");
     provenance.put("inputs", context.inputs());
+    lora.addBase(provenance, model.directory());
     fitted.save(output, provenance);
     print(context, metrics);
     context.out().println("Model in " + output);
     return summary;
   }
 
-  private RewardModel transformer(JobContext context, Dataset<Row> train) {
+  private RewardModel transformer(
+      JobContext context, Dataset<Row> train, Map<String, Object> traffic) {
     LanguageModel initial =
         model.load(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, training.seed());
-    return new TransformerRewardTrainer(initial, training.lanes(), training.settings(), marginScale)
-        .fit(
-            train,
-            training.checkpoints(output, context, initial.config().layout().tensors("")),
-            context.out());
+    JavaSparkContext spark = JavaSparkContext.fromSparkContext(context.spark().sparkContext());
+    try (Trainables trainables =
+        lora.trainables(spark, training.seed(), Arrays.asList(model.directory()), initial)) {
+      context.out().println(trainables.describeTraffic());
+      traffic.putAll(trainables.traffic());
+      float[] weights =
+          new TransformerRewardTrainer(
+                  trainables, training.lanes(), training.settings(), marginScale)
+              .fit(
+                  train,
+                  training.checkpoints(output, context, trainables.layout(0).tensors("")),
+                  context.out());
+      LanguageModel fitted = trainables.model(0, weights);
+      return new TransformerRewardModel(
+          fitted, lora.files(trainables, 0, weights, model.directory(), fitted));
+    }
   }
 
   private Map<String, Object> summary(List<Row> metrics) {

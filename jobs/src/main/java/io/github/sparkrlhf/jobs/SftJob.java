@@ -8,11 +8,13 @@ import io.github.sparkrlhf.tables.Table;
 import io.github.sparkrlhf.training.LanguageModelObjective;
 import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.TextExample;
+import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
 import io.github.sparkrlhf.training.Validation;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -47,6 +49,7 @@ final class SftJob extends JobCommand {
 
   @Mixin private ModelOptions model;
   @Mixin private TrainingOptions training;
+  @Mixin private LoraOptions lora;
   @Mixin private ValidationOptions validation;
 
   @Override
@@ -54,6 +57,7 @@ final class SftJob extends JobCommand {
     inputs.validate(given);
     model.validate(given);
     training.validate();
+    lora.validate(given, model.directory());
     validation.validate(given, inputs.validationShare());
   }
 
@@ -62,6 +66,7 @@ final class SftJob extends JobCommand {
     Set<String> names = new HashSet<>(CheckpointDirectories.OPTIONS);
     names.addAll(inputs.outsideIdentity());
     names.addAll(model.outsideIdentity());
+    names.addAll(lora.outsideIdentity());
     return names;
   }
 
@@ -91,34 +96,36 @@ final class SftJob extends JobCommand {
     long skipped = inputs.skipped(all, context.out());
     Dataset<Row> rows = inputs.usable(all).cache();
     SftExamples examples = new SftExamples(inputs.kind(), inputs.lossOn(), initial);
-    try (TrainingEngine<TextExample> engine =
-            engine(context, examples.of(rows, false), initial.config());
-        TrainingEngine<TextExample> heldOut =
-            heldOut(context, examples.of(rows, true), initial.config())) {
+    JavaSparkContext spark = JavaSparkContext.fromSparkContext(context.spark().sparkContext());
+    try (Trainables trainables =
+            lora.trainables(spark, training.seed(), Arrays.asList(model.directory()), initial);
+        TrainingEngine<TextExample> engine = engine(spark, examples.of(rows, false), trainables);
+        TrainingEngine<TextExample> heldOut = heldOut(spark, examples.of(rows, true), trainables)) {
       summary.put("rows", engine.rows());
       summary.put("held_out", heldOut == null ? 0 : heldOut.rows());
       summary.put("skipped", skipped);
-      Trainer.Result result = train(context, initial, engine, heldOut);
-      return publish(context, initial.withWeights(result.weights()), result, summary);
+      summary.putAll(trainables.traffic());
+      Trainer.Result result = train(context, trainables, engine, heldOut);
+      return publish(context, trainables, result, summary);
     } finally {
       rows.unpersist();
     }
   }
 
   private TrainingEngine<TextExample> engine(
-      JobContext context, JavaRDD<TextExample> examples, TransformerConfig config) {
+      JavaSparkContext spark, JavaRDD<TextExample> examples, Trainables trainables) {
     return new TrainingEngine<>(
-        JavaSparkContext.fromSparkContext(context.spark().sparkContext()),
+        spark,
         examples,
         training.lanes(),
-        new LanguageModelObjective(config));
+        trainables.objective(new LanguageModelObjective(trainables.initialModel(0).config())));
   }
 
   /** Null if no row is held out. */
   private TrainingEngine<TextExample> heldOut(
-      JobContext context, JavaRDD<TextExample> examples, TransformerConfig config) {
+      JavaSparkContext spark, JavaRDD<TextExample> examples, Trainables trainables) {
     if (!examples.isEmpty()) {
-      return engine(context, examples, config);
+      return engine(spark, examples, trainables);
     }
     if (validation.stopsEarly()) {
       throw JobFailure.dataQuality(
@@ -129,7 +136,7 @@ final class SftJob extends JobCommand {
 
   private Trainer.Result train(
       JobContext context,
-      LanguageModel initial,
+      Trainables trainables,
       TrainingEngine<TextExample> engine,
       TrainingEngine<TextExample> heldOut) {
     Trainer<TextExample> trainer = new Trainer<>(engine, training.settings(), "sft");
@@ -142,12 +149,13 @@ final class SftJob extends JobCommand {
             "%d rows, %d held out, %d parameters, %d steps%n",
             engine.rows(),
             heldOut == null ? 0 : heldOut.rows(),
-            initial.weights().length,
+            trainables.initialModel(0).weights().length,
             trainer.totalSteps());
+    context.out().println(trainables.describeTraffic());
     return trainer.train(
-        initial.weights(),
-        initial.config().layout(),
-        training.checkpoints(output, context, initial.config().layout().tensors("")),
+        trainables.initial(),
+        trainables.layout(0),
+        training.checkpoints(output, context, trainables.layout(0).tensors("")),
         new Progress(context.out(), "sft", trainer.totalSteps()));
   }
 
@@ -163,9 +171,10 @@ final class SftJob extends JobCommand {
 
   private Map<String, Object> publish(
       JobContext context,
-      LanguageModel trained,
+      Trainables trainables,
       Trainer.Result result,
       Map<String, Object> summary) {
+    LanguageModel trained = trainables.model(0, result.weights());
     summary.put("parameters", trained.weights().length);
     summary.put("steps", result.steps().size());
     summary.put("tokens", result.volume().tokens());
@@ -182,7 +191,11 @@ final class SftJob extends JobCommand {
     provenance.put("job", "sft");
     provenance.put("parent", model.parent());
     provenance.put("inputs", context.inputs());
-    trained.save(output, provenance);
+    lora.addBase(provenance, model.directory());
+    ModelDirectories.publish(
+        output,
+        provenance,
+        lora.files(trainables, 0, result.weights(), model.directory(), trained));
     context.run().write(Table.SFT_METRICS, metrics(context, result));
     context
         .out()

@@ -3,6 +3,7 @@ package io.github.sparkrlhf.jobs;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.sparkrlhf.feedback.SimulatedLog;
+import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Tables;
@@ -113,6 +114,76 @@ class ModelJobsTest {
         .allMatch(summary -> summary.contains("objective/kl") && !summary.contains("\"eps\""));
     assertThat(folder.resolve("ppo-transformer/policy/model.safetensors")).exists();
     assertThat(folder.resolve("ppo-transformer/critic/model.safetensors")).exists();
+  }
+
+  @Test
+  void adaptersAreTrainedAndReadByTheOtherJobsAndMergedOnRequest() throws IOException {
+    CommandLineRun run = run(lora("sft-adapters"));
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(run.out())
+        .containsPattern(
+            "Each round sends [0-9.]+ MB to each executor and [0-9.]+ MB back from each task; without LoRA it would be [0-9.]+ MB and [0-9.]+ MB");
+    Path adapters = folder.resolve("sft-adapters");
+    assertThat(adapters.resolve("adapter_model.safetensors")).exists();
+    assertThat(adapters.resolve("model.safetensors")).doesNotExist();
+    assertThat(Files.readString(adapters.resolve("rlhf.json")))
+        .contains("\"base_digest\"", "\"round_broadcast_bytes_without_lora\"");
+    step(lora("sft-merged", "--lora-merge"));
+    float[] merged = LanguageModel.load(folder.resolve("sft-merged")).weights();
+    assertThat(LanguageModel.load(adapters).weights())
+        .isEqualTo(merged)
+        .isNotEqualTo(LanguageModel.load(folder.resolve("policy")).weights());
+    fails(2, "it holds adapters itself", lora("sft-stacked", "--model", adapters.toString()));
+    fails(2, "Cannot adapt 'c_attn'", lora("sft-unknown", "--lora-targets", "q_proj,c_attn"));
+    List<String> rollout =
+        List.of("rollout", "--prompts", path("prompts"), "--prompt-id", "prompt_id");
+    List<String> command = new ArrayList<>(rollout);
+    command.addAll(List.of("--policy", adapters.toString(), "--max-new-tokens", "4"));
+    step(command.toArray(String[]::new));
+  }
+
+  @Test
+  void adaptersOfRewardModelsScoreAndThoseOfPpoArePolicyAndCritic() {
+    step(
+        "reward",
+        "--kind",
+        "transformer",
+        "--model",
+        path("policy"),
+        "--epochs",
+        "1",
+        "--lora-rank",
+        "2",
+        "--lora-targets",
+        "q_proj,v_proj",
+        "--output",
+        path("reward-adapters"));
+    assertThat(folder.resolve("reward-adapters/adapter_config.json")).exists();
+    List<String> score = List.of("score", "--input", path("demonstrations"), "--model");
+    List<String> command = new ArrayList<>(score);
+    command.add(path("reward-adapters"));
+    step(command.toArray(String[]::new));
+    assertThat(
+            tables()
+                .sql(
+                    "SELECT count(DISTINCT score) FROM scores WHERE model = 'reward-adapters' AND not isnan(score)")
+                .first()
+                .getLong(0))
+        .isGreaterThan(100);
+
+    List<String> ppo = new ArrayList<>(Arrays.asList(ppo("transformer", "ppo-adapters")));
+    ppo.addAll(List.of("--lora-rank", "2"));
+    CommandLineRun run = run(ppo.toArray(String[]::new));
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(run.out()).contains("; without LoRA it would be ");
+    for (String name : List.of("policy", "critic")) {
+      Path adapters = folder.resolve("ppo-adapters").resolve(name);
+      Path base = folder.resolve(name.equals("policy") ? "policy" : "transformer");
+      assertThat(adapters.resolve("adapter_model.safetensors")).exists();
+      assertThat(LanguageModel.load(adapters).weights())
+          .hasSameSizeAs(LanguageModel.load(base).weights())
+          .isNotEqualTo(LanguageModel.load(base).weights());
+    }
   }
 
   @Test
@@ -332,6 +403,30 @@ class ModelJobsTest {
       "--output",
       path(output)
     };
+  }
+
+  /** Adapters on the policy; what follows replaces what stands here. */
+  private String[] lora(String output, String... more) {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                "sft",
+                "--input",
+                path("demonstrations"),
+                "--prompt",
+                "prompt",
+                "--epochs",
+                "1",
+                "--lora-rank",
+                "4",
+                "--output",
+                path(output)));
+    List<String> added = Arrays.asList(more);
+    if (!added.contains("--model")) {
+      command.addAll(List.of("--model", path("policy")));
+    }
+    command.addAll(added);
+    return command.toArray(String[]::new);
   }
 
   private String[] ppo(String reward, String output) {

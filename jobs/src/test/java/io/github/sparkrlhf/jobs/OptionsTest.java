@@ -44,6 +44,7 @@ class OptionsTest {
         "--early-stop 0 | Cannot use --early-stop 0: it must be at least 1",
         "--validation-share 0 --early-stop 1 | Cannot use --early-stop: with --validation-share 0 no",
         "--validation-share 0 --validate-every 1 | Cannot use --validate-every: with --validation-s",
+        "--lora-rank 4 | Cannot use --lora-rank: a new model has nothing to adapt; give --model",
         "--text t | give one of --prompt (with --response), --messages and --text, not --prompt and",
         "--text t --messages m | not --prompt and --messages and --text"
       })
@@ -102,7 +103,9 @@ class OptionsTest {
     "--lanes 4",
     "--seed 0",
     "--checkpoints none",
-    "--margin-scale 0"
+    "--margin-scale 0",
+    "--lora-rank 4",
+    "--lora-merge"
   })
   void bradleyTerryHasNoOptionsOfTransformers(String option) {
     refused("it is no option of --kind bradley-terry", option, "reward", "--output", "none");
@@ -146,6 +149,11 @@ class OptionsTest {
         "--checkpoint-every 0 | Cannot use --checkpoint-every 0",
         "--target-approx-kl 0 | Cannot use --target-approx-kl 0.0",
         "--kl-coefficient=-1 | Cannot use --kl-coefficient -1.0",
+        "--lora-rank 0 | Cannot use --lora-rank 0: it must be at least 1",
+        "--lora-rank 4 --lora-alpha 0 | Cannot use --lora-alpha 0.0",
+        "--lora-alpha 8 | Cannot use --lora-alpha: without --lora-rank all weights are trained",
+        "--lora-targets q_proj | Cannot use --lora-targets: without --lora-rank",
+        "--lora-merge | Cannot use --lora-merge: without --lora-rank all weights are trained",
         "--kl-horizon 10000 | Cannot use --kl-horizon: without --kl-target the coefficient is fixed",
         "--kl-target 0 | Cannot use --kl-target 0.0",
         "--kl-target 6 --kl-horizon 127 | it must be at least the 128 responses of an iteration"

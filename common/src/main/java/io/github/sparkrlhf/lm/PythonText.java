@@ -11,12 +11,15 @@ import java.util.function.IntPredicate;
 
 /** What Python's {@code str} and {@code json.dumps} do, where Java does something else. */
 final class PythonText {
-  /** What {@code None} is in a template; undefined is null. */
-  static final Object NONE = new None();
+  /** What {@code None} is in a template. */
+  static final Object NONE = new Falsy("None");
+
+  /** What a key or an element is that is not there; a variable that is not there is null. */
+  static final Object UNDEFINED = new Falsy(null);
 
   private PythonText() {}
 
-  private static final class None implements HasObjectTruthValue {
+  private record Falsy(String text) implements HasObjectTruthValue {
     @Override
     public boolean getObjectTruthValue() {
       return false;
@@ -24,8 +27,15 @@ final class PythonText {
 
     @Override
     public String toString() {
-      return "None";
+      if (text == null) {
+        throw new IllegalArgumentException("text made of an undefined value is not supported");
+      }
+      return text;
     }
+  }
+
+  static boolean isUndefined(Object value) {
+    return value == null || value == UNDEFINED;
   }
 
   /** {@code str.isspace} of one character. */
@@ -89,7 +99,7 @@ final class PythonText {
    * @throws IllegalArgumentException for what templates have no reason to print
    */
   static String string(Object value) {
-    if (value == null) {
+    if (isUndefined(value)) {
       return "";
     }
     if (value instanceof Boolean truth) {
@@ -153,7 +163,7 @@ final class PythonText {
       text.append(']');
     } else {
       throw new IllegalArgumentException(
-          value == null ? "tojson of an undefined value" : "tojson of " + kind(value));
+          isUndefined(value) ? "tojson of an undefined value" : "tojson of " + kind(value));
     }
   }
 

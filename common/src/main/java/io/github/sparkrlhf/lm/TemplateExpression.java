@@ -190,10 +190,27 @@ final class TemplateExpression {
     if (operator.equals(":") && colonsInBracket(i) > 1) {
       throw refused("a slice with a step");
     }
+    if (operator.equals("|") && (at(i - 1).is("}") || at(i - 1).is("]") && closesList(i - 1))) {
+      throw refused("a filter of a list or mapping that is written out");
+    }
     if (operator.equals("%") && at(i - 1).kind().equals("string")) {
       throw refused("formatting by %");
     }
     return operator;
+  }
+
+  /** Whether a bracket closes a list, and not an index or a slice. */
+  private boolean closesList(int i) {
+    int depth = 0;
+    for (int k = i; k >= 0; k--) {
+      depth += at(k).is("]") ? 1 : at(k).is("[") ? -1 : 0;
+      if (depth == 0) {
+        Token before = at(k - 1);
+        boolean value = before.isName() && !WORDS.contains(before.text());
+        return !value && !CLOSING.contains(before.text()) && !before.kind().equals("string");
+      }
+    }
+    return false;
   }
 
   /** Colons from the bracket's beginning to here, if it is a bracket of a slice. */

@@ -80,16 +80,26 @@ final class TemplateFilters {
 
   private static final Map<String, Predicate<Object>> SIMPLE_TESTS =
       Map.of(
-          "defined", Objects::nonNull,
-          "undefined", Objects::isNull,
-          "none", value -> value == PythonText.NONE,
-          "string", value -> value instanceof CharSequence,
-          "mapping", value -> value instanceof Map,
-          "iterable", TemplateFilters::isSequence,
-          "sequence", TemplateFilters::isSequence,
-          "true", Boolean.TRUE::equals,
-          "false", Boolean.FALSE::equals,
-          "boolean", value -> value instanceof Boolean);
+          "defined",
+          value -> !PythonText.isUndefined(value),
+          "undefined",
+          PythonText::isUndefined,
+          "none",
+          value -> value == PythonText.NONE,
+          "string",
+          value -> value instanceof CharSequence,
+          "mapping",
+          value -> value instanceof Map,
+          "iterable",
+          TemplateFilters::isSequence,
+          "sequence",
+          TemplateFilters::isSequence,
+          "true",
+          Boolean.TRUE::equals,
+          "false",
+          Boolean.FALSE::equals,
+          "boolean",
+          value -> value instanceof Boolean);
 
   /** The filters that a template may name. */
   static final Set<String> NAMES = FILTERS.keySet();
@@ -179,7 +189,7 @@ final class TemplateFilters {
   }
 
   private static List<?> elements(Object value) {
-    if (value == null) {
+    if (PythonText.isUndefined(value)) {
       return List.of();
     }
     if (value instanceof List<?> list) {
@@ -242,7 +252,7 @@ final class TemplateFilters {
         value == PythonText.NONE
             || Boolean.FALSE.equals(value)
             || isSequence(value) && length(value) == 0;
-    return value == null || falsyToo && falsy ? fallback : value;
+    return PythonText.isUndefined(value) || falsyToo && falsy ? fallback : value;
   }
 
   private static List<Object> attributes(Object value, Object[] given, Map<String, Object> named) {

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 import jinjava.javax.el.ELContext;
 import jinjava.javax.el.ELResolver;
 
@@ -40,6 +41,8 @@ final class TemplateResolver extends ELResolver {
   static final Set<String> LOOP =
       Set.of("index", "index0", "revindex", "revindex0", "first", "last", "length");
 
+  private static final Pattern INDEX = Pattern.compile("-?\\d{1,9}");
+
   @Override
   public Object getValue(ELContext context, Object base, Object property) {
     if (base == null) {
@@ -50,12 +53,12 @@ final class TemplateResolver extends ELResolver {
       return counter(loop, String.valueOf(property));
     }
     if (base instanceof Map<?, ?> map) {
-      return map.get(property);
+      Object value = map.get(property);
+      return value == null ? PythonText.UNDEFINED : value;
     }
-    if (property instanceof Number number) {
-      return element(base, number.intValue());
-    }
-    return null;
+    // jinjava hands on numbers as text.
+    String index = String.valueOf(property);
+    return INDEX.matcher(index).matches() ? element(base, Integer.parseInt(index)) : null;
   }
 
   private static Object counter(ForLoop loop, String name) {
@@ -74,13 +77,13 @@ final class TemplateResolver extends ELResolver {
   private static Object element(Object base, int index) {
     if (base instanceof List<?> list) {
       int place = index < 0 ? list.size() + index : index;
-      return place < 0 || place >= list.size() ? null : list.get(place);
+      return place < 0 || place >= list.size() ? PythonText.UNDEFINED : list.get(place);
     }
     if (base instanceof String text) {
       int points = text.codePointCount(0, text.length());
       int place = index < 0 ? points + index : index;
       return place < 0 || place >= points
-          ? null
+          ? PythonText.UNDEFINED
           : Character.toString(text.codePointAt(text.offsetByCodePoints(0, place)));
     }
     return null;

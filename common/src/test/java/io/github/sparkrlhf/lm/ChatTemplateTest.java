@@ -86,63 +86,70 @@ class ChatTemplateTest {
   /** What Jinja 3 prints for the messages system, user, assistant, user. */
   @ParameterizedTest
   @CsvSource(
-      delimiter = '#',
+      delimiter = '§',
       quoteCharacter = '`',
       value = {
-        "{{ messages|length - 1 }}{{ messages[1:]|length }}{{ messages[-1].content }}#33Bye",
-        "{{ messages[:-1]|length }}{{ messages[-2:]|length }}{{ messages[1:3]|length }}#322",
-        "{{ messages[7:]|length }}{{ messages[:7]|length }}{{ messages[9] is defined }}#04False",
-        "{% for m in messages[::-1] %}{{ m.role[0] }}{% endfor %}#uaus",
-        "{{ 'abcd'[1:] ~ 'abcd'[-1] ~ 'abcd'[:-1] ~ 'abcd'[1:3] }}#bcddabcbc",
+        "{{ messages|length - 1 }}{{ messages[1:]|length }}{{ messages[-1].content }}§33Bye",
+        "{{ messages[:-1]|length }}{{ messages[-2:]|length }}{{ messages[1:3]|length }}§322",
+        "{{ messages[7:]|length }}{{ messages[:7]|length }}{{ messages[9] is defined }}§04False",
+        "{% for m in messages[::-1] %}{{ m.role[0] }}{% endfor %}§uaus",
+        "{{ 'abcd'[1:] ~ 'abcd'[-1] ~ 'abcd'[:-1] ~ 'abcd'[1:3] }}§bcddabcbc",
         "{% for m in messages %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{"
             + " loop.revindex0 }}{{ loop.length }}{{ loop.first }}{{ loop.last }} {% endfor"
-            + " %}#`10434TrueFalse 21324FalseFalse 32214FalseFalse 43104FalseTrue `",
-        "{{ 'a b '.strip() ~ 'xxa'.lstrip('x') ~ 'ab\\n'.rstrip() }}#a baab",
-        "{{ 'ab'.startswith('a') }}{{ 'ab'.endswith('a') }}{{ 'a.b.c'.split('.')[-1] }}#TrueFalsec",
-        "{{ 'a</think>b'.split('</think>')[1].upper() }}{{ 'a.b'.replace('.', '-') }}#Ba-b",
-        "{{ 'Be' in messages[0].content }}{{ 'x' not in 'abc' and true }}#TrueTrue",
-        "{{ 'tool_calls' in messages[0] }}{{ 'role' in messages[0] }}#FalseTrue",
+            + " %}§`10434TrueFalse 21324FalseFalse 32214FalseFalse 43104FalseTrue `",
+        "{{ 'a b '.strip() ~ 'xxa'.lstrip('x') ~ 'ab\\n'.rstrip() }}§a baab",
+        "{{ 'ab'.startswith('a') }}{{ 'ab'.endswith('a') }}{{ 'a.b.c'.split('.')[-1] }}§TrueFalsec",
+        "{{ 'a</think>b'.split('</think>')[1].upper() }}{{ 'a.b'.replace('.', '-') }}§Ba-b",
+        "{{ 'Be' in messages[0].content }}{{ 'x' not in 'abc' and true }}§TrueTrue",
+        "{{ 'tool_calls' in messages[0] }}{{ 'role' in messages[0] }}§FalseTrue",
         "{{ x is defined }}{{ x is undefined }}{{ not x is defined }}{{ x is not defined }}"
-            + "#FalseTrueTrueTrue",
+            + "§FalseTrueTrueTrue",
         "{{ tools is none }}{{ tools is defined }}{{ x is none }}{{ tools is not none }}"
-            + "#TrueTrueFalseFalse",
-        "{{ none }}{{ true }}{{ x }}{{ 'a' if false }}{{ 3 }}#NoneTrue3",
+            + "§TrueTrueFalseFalse",
+        "{{ none }}{{ true }}{{ x }}{{ 'a' if false }}{{ 3 }}§NoneTrue3",
         "{{ 'a' is string }}{{ messages is string }}{{ messages is iterable }}{{ messages[0] is"
-            + " mapping }}{{ messages is sequence }}#TrueFalseTrueTrueTrue",
-        "{{ 'y' if add_generation_prompt and not tools else 'n' }}#y",
-        "{{ 'a' + ' b '|trim + 'c' }}{{ ('a' ~ ' b ')|trim }}#abca b",
-        "{{ x|default('d') }}{{ tools|default('d') }}{{ tools|default('d', true) }}#dNoned",
-        "{{ messages[0]|tojson }}#`{\"role\": \"system\", \"content\": \"Be brief.\"}`",
-        "{{ ['ä\"', 1, true, none]|tojson }}#`[\"ä\\\"\", 1, true, null]`",
-        "{{ {'a': [1, 2], 'b': 2}|tojson(indent=2) }}"
-            + "#`{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": 2\n}`",
-        "{{ messages|map(attribute='role')|join(', ') }}#system, user, assistant, user",
-        "{{ messages|selectattr('role', 'equalto', 'user')|list|length }}#2",
-        "{{ (messages|rejectattr('role', 'in', ['user', 'system'])|first).content }}#Hi!",
-        "{{ messages[0].get('x', 'd') }}{{ messages[0].get('role') }}#dsystem",
+            + " mapping }}{{ messages is sequence }}§TrueFalseTrueTrueTrue",
+        "{{ 'y' if add_generation_prompt and not tools else 'n' }}§y",
+        "{{ 'a' + ' b '|trim + 'c' }}{{ ('a' ~ ' b ')|trim }}§abca b",
+        "{{ x|default('d') }}{{ tools|default('d') }}{{ tools|default('d', true) }}§dNoned",
+        "{{ messages[0]|tojson }}§`{\"role\": \"system\", \"content\": \"Be brief.\"}`",
+        "{% set x = ['ä\"', 1, true, none] %}{{ x|tojson }}§`[\"ä\\\"\", 1, true, null]`",
+        "{% set x = {'a': [1, 2], 'b': 2} %}{{ x|tojson(indent=2) }}"
+            + "§`{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": 2\n}`",
+        "{{ messages|map(attribute='role')|join(', ') }}§system, user, assistant, user",
+        "{{ messages|selectattr('role', 'equalto', 'user')|list|length }}§2",
+        "{{ (messages|rejectattr('role', 'in', ['user', 'system'])|first).content }}§Hi!",
+        "{{ messages[0].get('x', 'd') }}{{ messages[0].get('role') }}§dsystem",
         "{% for k, v in messages[2].items() %}{{ k }}={{ v }};{% endfor %}"
-            + "#role=assistant;content=Hi!;",
+            + "§role=assistant;content=Hi!;",
         "{% macro f(a, b='q') %}<{{ a }}{{ b }}>{% endmacro %}{{ f('x') }}{{ f('y', b='z') }}"
-            + "#<xq><yz>",
+            + "§<xq><yz>",
         "{% set ns = namespace(n=0, s='') %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% set"
-            + " ns.s = ns.s + m.role[0] %}{% endfor %}{{ ns.n }}{{ ns.s }}#4suau",
-        "{% set z = 1 %}{% for m in messages %}{% set z = 2 %}{% endfor %}{{ z }}#1",
+            + " ns.s = ns.s + m.role[0] %}{% endfor %}{{ ns.n }}{{ ns.s }}§4suau",
+        "{% set z = 1 %}{% for m in messages %}{% set z = 2 %}{% endfor %}{{ z }}§1",
         "{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break"
-            + " %}{% endif %}{{ i }}{% endfor %}#02",
-        "{% set x %}a{{ 1 }}{% endset %}{{ x }}#a1",
-        "{{ '\\u00e9\\x41' ' \\\\n' }}{{ \"it's\" }}{{ '{{ %} }}' }}#éA \\nit's{{ %} }}",
-        "a{%- if true -%} \n b \n {%- endif %}c#abc",
-        "`a\n  {% if true %}\nb {% if true %}c{% endif %}\n  {% endif %}\n d`#`a\nb c d`",
-        "`{ {#- c -#} %}{# x #}\n{{- '<b>' }}\n`#`{%}<b>`",
-        "`a\n {%+ if true +%}\nb{% endif %}`#`a\n \nb`",
-        "{% generation %}a{% endgeneration %}#a",
-        "{{ 1 == 1 and 2 > 1 and 'a' != 'b' and not false }}#True",
-        "{% if strftime_now is defined %}{{ strftime_now('%d') }}{% else %}26 Jul{% endif %}#26 Jul",
-        "{{ messages[0]['content'][:2] if messages[0]['role'] == 'system' else 'd' }}#Be",
-        "{{ (messages|last)['content'] }}{{ -7 + 8 }}{{ 7 % 3 }}#Bye11",
+            + " %}{% endif %}{{ i }}{% endfor %}§02",
+        "{% set x %}a{{ 1 }}{% endset %}{{ x }}§a1",
+        "{{ '\\u00e9\\x41' ' \\\\n' }}{{ \"it's\" }}{{ '{{ %} }}' }}§éA \\nit's{{ %} }}",
+        "{% generation %}a{% endgeneration %}§a",
+        "{{ 1 == 1 and 2 > 1 and 'a' != 'b' and not false }}§True",
+        "{% if strftime_now is defined %}{{ strftime_now('%d') }}{% else %}26 Jul{% endif %}§26 Jul",
+        "{{ messages[0]['content'][:2] if messages[0]['role'] == 'system' else 'd' }}§Be",
+        "{{ (messages|last)['content'] }}{{ -7 + 8 }}{{ 7 % 3 }}§Bye11",
       })
   void printsWhatJinjaPrints(String template, String expected) {
     assertThat(render(template, true, SYSTEM, HELLO, HI, BYE)).isEqualTo(expected);
+  }
+
+  @Test
+  void controlsWhiteSpaceAsJinjaDoes() {
+    assertThat(render("a{%- if true -%} \n b \n {%- endif %}c", true)).isEqualTo("abc");
+    assertThat(render("a\n  {% if true %}\nb {% if true %}c{% endif %}\n  {% endif %}\n d", true))
+        .isEqualTo("a\nb c d");
+    assertThat(render("{ {#- c -#} %}{# x #}\n{{- '<b>' }}\n", true)).isEqualTo("{%}<b>");
+    assertThat(render("a\n {%+ if true +%}\nb{% endif %}", true)).isEqualTo("a\n \nb");
+    assertThat(render("  {% if true %}\n  a\r\n{{ 1 }}\n{% endif %}\n\n", true))
+        .isEqualTo("  a\n1\n\n");
   }
 
   /** What reaches for Java, for files, or beyond what is known to mean the same. */
@@ -174,6 +181,7 @@ class ChatTemplateTest {
         "{{ 7 // 2 }}#operator //",
         "{{ 'a%s' % 'b' }}#formatting by %",
         "{{ messages[::2] }}#slice with a step",
+        "{{ [1]|tojson }}#filter of a list or mapping",
         "{{ messages }}#printing a list",
         "{{ 1.5 }}#printing a Double",
         "{{ messages[0] }}#printing a mapping",
@@ -183,7 +191,7 @@ class ChatTemplateTest {
         "{% if true %}a#'if' without end",
         "{% if true %}{% endfor %}#'endfor' after 'if'",
         "{{ a & b }}#character '&'",
-        "{{ x.y.strip() }}#strip",
+        "{{ 'a' + messages[0].x }}#undefined",
       })
   void refusesByName(String template, String construct) {
     assertThatThrownBy(() -> render(template, true, SYSTEM))

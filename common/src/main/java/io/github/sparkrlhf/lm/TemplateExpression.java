@@ -193,6 +193,10 @@ final class TemplateExpression {
     if (operator.equals("|") && (at(i - 1).is("}") || at(i - 1).is("]") && closesList(i - 1))) {
       throw refused("a filter of a list or mapping that is written out");
     }
+    boolean calls = at(i - 2).isName() && !WORDS.contains(at(i - 2).text());
+    if (operator.equals("{") && at(i - 1).is("(") && !calls) {
+      throw refused("a mapping in parentheses");
+    }
     if (operator.equals("%") && at(i - 1).kind().equals("string")) {
       throw refused("formatting by %");
     }

@@ -204,9 +204,19 @@ final class TemplateTranslator {
       open.push("set");
       emit("set", target);
     } else {
-      String value = translated(rest.subList(equals + 1, rest.size()));
-      emit("set", target + " = (" + value + ")|" + TemplateFilters.BOUNDED);
+      List<Token> right = rest.subList(equals + 1, rest.size());
+      String value = translated(right);
+      // jinjava takes a mapping in parentheses for a tuple.
+      boolean mapping = !right.isEmpty() && right.get(0).is("{");
+      if (mapping && right.stream().anyMatch(token -> token.is("+") || token.is("~"))) {
+        throw TemplateExpression.refused("concatenation in a mapping");
+      }
+      emit("set", target + " = " + (mapping ? value : bounded(value)));
     }
+  }
+
+  private static String bounded(String value) {
+    return "(" + value + ")|" + TemplateFilters.BOUNDED;
   }
 
   private void macro(List<Token> rest) {

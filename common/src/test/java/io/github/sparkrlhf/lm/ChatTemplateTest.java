@@ -149,7 +149,7 @@ class ChatTemplateTest {
     assertThat(render("{ {#- c -#} %}{# x #}\n{{- '<b>' }}\n", true)).isEqualTo("{%}<b>");
     assertThat(render("a\n {%+ if true +%}\nb{% endif %}", true)).isEqualTo("a\n \nb");
     assertThat(render("  {% if true %}\n  a\r\n{{ 1 }}\n{% endif %}\n\n", true))
-        .isEqualTo("  a\n1\n\n");
+        .isEqualTo("  a\n1\n");
   }
 
   /** What reaches for Java, for files, or beyond what is known to mean the same. */
@@ -217,7 +217,7 @@ class ChatTemplateTest {
         "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
         "{% for a in range(9999999) %}{% endfor %}",
       })
-  @Timeout(20)
+  @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
   void boundsWhatATemplateCosts(String template) {
     ChatMessage longOne = new ChatMessage("user", "a".repeat(10_000));
 

@@ -6,10 +6,13 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.IntStream;
 
 /**
  * Text to token ids and back. Text stays text: no text, whatever it spells, is encoded to a special
@@ -32,17 +35,26 @@ public final class Tokenizer {
   private final HuggingFaceTokenizer decoder;
   private final int[] promptEnd;
 
+  /** Null where the plain template is used. */
+  private final ConversationEncoder conversations;
+
   private Tokenizer(TokenizerFile file) {
     this.file = file;
     TokenizerJson json = TokenizerJson.parse(file.json(), "tokenizer.json");
     this.vocabularySize = json.size();
     Set<Integer> roles = new HashSet<>(Arrays.asList(file.bosId(), file.eosId(), file.padId()));
+    file.stopIds().stream().filter(id -> json.contentOf(id) != null).forEach(roles::add);
     this.specialIds = new HashSet<>(json.specialIds());
     this.specialIds.addAll(roles);
     TorchRuntime.configureLibrary();
     this.encoder = open(json.withoutControlTokens(roles));
     this.decoder = open(file.json());
     this.promptEnd = encode("\n");
+    this.conversations =
+        file.chatTemplate() == null
+            ? null
+            : new ConversationEncoder(
+                file, new ControlTokens(json.controlTokens(roles)), this::encode);
   }
 
   /**
@@ -75,10 +87,15 @@ public final class Tokenizer {
   }
 
   /**
-   * Encodes a prompt in the plain template: the begin token, the prompt, a line feed. The response
-   * follows directly.
+   * Encodes a prompt as the one message of a user, by the model's chat template; in the plain
+   * template that is the begin token, the prompt, a line feed. The response follows directly.
+   *
+   * @throws JobFailure if the chat template cannot be rendered
    */
   public int[] encodePrompt(String prompt) {
+    if (conversations != null) {
+      return conversations.prompt(prompt);
+    }
     int[] tokens = encode(prompt);
     int[] ids = new int[1 + tokens.length + promptEnd.length];
     ids[0] = file.bosId();
@@ -87,12 +104,48 @@ public final class Tokenizer {
     return ids;
   }
 
-  /** Encodes a response in the plain template: the response, the end token. */
+  /**
+   * Encodes a response as what the model's chat template appends for the assistant's message, up to
+   * and with the first stop token; in the plain template that is the response, the end token.
+   *
+   * @throws JobFailure if the chat template cannot be rendered, or does not append
+   */
   public int[] encodeResponse(String response) {
+    if (conversations != null) {
+      return conversations.response(response);
+    }
     int[] tokens = encode(response);
     int[] ids = Arrays.copyOf(tokens, tokens.length + 1);
     ids[tokens.length] = file.eosId();
     return ids;
+  }
+
+  /**
+   * Encodes a conversation by the model's chat template; in the plain template that is the begin
+   * token, then for each message its content and a line feed, or the end token if it is the
+   * assistant's. What an assistant says is encoded apart, as by {@link #encodeResponse}.
+   *
+   * @throws JobFailure if the chat template refuses the conversation or does not append
+   */
+  public EncodedConversation encodeConversation(List<ChatMessage> messages) {
+    if (conversations != null) {
+      return conversations.conversation(messages);
+    }
+    IntStream.Builder ids = IntStream.builder().add(file.bosId());
+    BitSet assistant = new BitSet();
+    int length = 1;
+    for (ChatMessage message : messages) {
+      int[] content = encode(message.content());
+      int[] end = message.isAssistant() ? new int[] {file.eosId()} : promptEnd;
+      Arrays.stream(content).forEach(ids);
+      Arrays.stream(end).forEach(ids);
+      int next = length + content.length + end.length;
+      assistant.set(length, next, message.isAssistant());
+      length = next;
+    }
+    boolean[] mask = new boolean[length];
+    IntStream.range(0, length).forEach(i -> mask[i] = assistant.get(i));
+    return new EncodedConversation(ids.build().toArray(), mask);
   }
 
   /** One more than the largest token id. */

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.spark.JobFailure;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -113,6 +114,39 @@ final class TokenizerJson {
       }
     }
     return ids;
+  }
+
+  /**
+   * A token that a chat template may name.
+   *
+   * @param stripsLeft whether it takes the white space before it
+   * @param stripsRight whether it takes the white space behind it
+   */
+  record ControlToken(int id, String content, boolean stripsLeft, boolean stripsRight) {}
+
+  /**
+   * The tokens that no text may produce, the longest first.
+   *
+   * @param more the ids of further tokens that are control tokens, whatever the file says
+   */
+  List<ControlToken> controlTokens(Set<Integer> more) {
+    Map<String, ControlToken> tokens = new HashMap<>();
+    for (int id : more) {
+      tokens.put(contentOf(id), new ControlToken(id, contentOf(id), false, false));
+    }
+    for (JsonNode token : root.path("added_tokens")) {
+      String content = token.path("content").asText();
+      if ((isControl(token) || tokens.containsKey(content)) && !content.isEmpty()) {
+        boolean left = token.path("lstrip").asBoolean();
+        boolean right = token.path("rstrip").asBoolean();
+        tokens.put(content, new ControlToken(token.path("id").asInt(), content, left, right));
+      }
+    }
+    return tokens.values().stream()
+        .sorted(
+            Comparator.comparing((ControlToken token) -> -token.content().length())
+                .thenComparing(ControlToken::content))
+        .toList();
   }
 
   /**

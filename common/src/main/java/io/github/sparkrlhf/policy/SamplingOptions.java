@@ -37,8 +37,8 @@ public record SamplingOptions(double temperature, int maxNewTokens, Stop stop, L
     }
 
     /** Stops at tokens only. */
-    public static Stop at(Integer... tokens) {
-      return new Stop(List.of(tokens), List.of(), null);
+    public static Stop at(List<Integer> tokens) {
+      return new Stop(tokens, List.of(), null);
     }
 
     /** The text before the first stop string in it. */

@@ -84,7 +84,7 @@ public final class PpoTrainer {
             new SamplingOptions(
                 settings.sampling().temperature(),
                 settings.sampling().maxNewTokens(),
-                SamplingOptions.Stop.at(policy.tokenizer().eosId())),
+                SamplingOptions.Stop.at(policy.tokenizer().stopIds())),
             settings.lanes(),
             settings.sampling().batch(),
             settings.seed());

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 
 class RolloutSamplerTest {
   private static final GoldenModel MODEL = GoldenModel.load("llama");
-  private static final SamplingOptions OPTIONS = new SamplingOptions(1, 10, Stop.at(72));
+  private static final SamplingOptions OPTIONS = new SamplingOptions(1, 10, Stop.at(List.of(72)));
   private static final int PROMPTS = 13;
 
   @Test

@@ -30,7 +30,7 @@ class SamplerTest {
   @Test
   void temperatureZeroGivesTheGreedyTokensOfTransformers() {
     List<Sampler.Response> responses =
-        sample(new SamplingOptions(0, 12, Stop.at(NEVER)), 1, requests(1));
+        sample(new SamplingOptions(0, 12, Stop.at(List.of(NEVER))), 1, requests(1));
     for (int row = 0; row < 3; row++) {
       assertThat(responses.get(row).tokens())
           .containsExactly(ints(MODEL.golden().at("/greedy").get(row)));
@@ -44,7 +44,7 @@ class SamplerTest {
     JsonNode golden = MODEL.golden().required("greedy_eos_case");
     int stop = golden.required("eos_token_id").asInt();
     List<Sampler.Response> responses =
-        sample(new SamplingOptions(0, 12, Stop.at(stop)), 1, requests(1));
+        sample(new SamplingOptions(0, 12, Stop.at(List.of(stop))), 1, requests(1));
     for (int row = 0; row < 3; row++) {
       int[] padded = ints(golden.required("left_padded_batch_output").get(row));
       int end = 1 + indexOf(padded, stop);
@@ -62,8 +62,10 @@ class SamplerTest {
   void aStopTokenAtTheLastPositionCounts() {
     // The first row's greedy tokens are 39, 60, 45, 72.
     List<Sampler.Request> first = requests(1).subList(0, 1);
-    assertThat(sample(new SamplingOptions(0, 4, Stop.at(72)), 1, first).get(0).stopped()).isTrue();
-    assertThat(sample(new SamplingOptions(0, 3, Stop.at(72)), 1, first).get(0).stopped()).isFalse();
+    assertThat(sample(new SamplingOptions(0, 4, Stop.at(List.of(72))), 1, first).get(0).stopped())
+        .isTrue();
+    assertThat(sample(new SamplingOptions(0, 3, Stop.at(List.of(72))), 1, first).get(0).stopped())
+        .isFalse();
   }
 
   @Test
@@ -85,7 +87,7 @@ class SamplerTest {
 
   @Test
   void aResponseIsTheSameAloneAndAmongPromptsOfOtherLengths() {
-    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(72));
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(List.of(72)));
     List<Sampler.Request> requests = requests(4);
     List<Sampler.Response> together = sample(options, 9, requests);
     for (int i = 0; i < requests.size(); i++) {
@@ -102,7 +104,7 @@ class SamplerTest {
 
   @Test
   void waitingPromptsTakeThePlacesOfFinishedOnes() {
-    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(72));
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(List.of(72)));
     List<Sampler.Request> requests = requests(4);
     List<Sampler.Response> together = sample(options, 9, requests);
     for (int places : new int[] {1, 2, 5}) {
@@ -120,7 +122,7 @@ class SamplerTest {
 
   @Test
   void samplesOfAPromptThatShareItsCacheAreThoseOfThePromptReadAnew() {
-    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(72));
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(List.of(72)));
     List<Sampler.Request> mixed = requests(3);
     List<Sampler.Request> neighbours = new ArrayList<>(mixed);
     neighbours.sort(java.util.Comparator.comparingLong(Sampler.Request::key));
@@ -134,7 +136,7 @@ class SamplerTest {
 
   @Test
   void seedIterationAndPromptDecideWhatIsDrawn() {
-    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(NEVER));
+    SamplingOptions options = new SamplingOptions(1, 16, Stop.at(List.of(NEVER)));
     List<Sampler.Request> one = requests(1).subList(0, 1);
     int[] tokens = sample(options, 9, one).get(0).tokens();
     assertThat(sample(options, 9, one).get(0).tokens()).isEqualTo(tokens);
@@ -152,7 +154,7 @@ class SamplerTest {
     double temperature = 0.7;
     List<Sampler.Request> requests = requests(2);
     List<Sampler.Response> responses =
-        sample(new SamplingOptions(temperature, 16, Stop.at(72)), 9, requests);
+        sample(new SamplingOptions(temperature, 16, Stop.at(List.of(72))), 9, requests);
     List<int[]> sequences = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       sequences.add(TextExample.concatenated(requests.get(i).tokens(), responses.get(i).tokens()));

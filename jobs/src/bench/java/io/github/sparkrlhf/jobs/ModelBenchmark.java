@@ -277,7 +277,7 @@ final class ModelBenchmark implements Callable<Integer> {
         new RolloutSampler(
             context,
             model.config(),
-            new SamplingOptions(1, NEW_TOKENS, SamplingOptions.Stop.at()),
+            new SamplingOptions(1, NEW_TOKENS, SamplingOptions.Stop.at(List.of())),
             threads,
             GENERATION_BATCH,
             1);

@@ -191,8 +191,7 @@ final class RolloutJob extends JobCommand {
       JobContext context, LanguageModel model, Dataset<Row> prompts, int parts) {
     Tokenizer tokenizer = Tokenizer.of(model.tokenizer());
     SamplingOptions.Stop stop =
-        new SamplingOptions.Stop(
-            List.of(model.tokenizer().eosId()), stopStrings, model.tokenizer());
+        new SamplingOptions.Stop(model.tokenizer().stopIds(), stopStrings, model.tokenizer());
     RolloutSampler sampler =
         new RolloutSampler(
             JavaSparkContext.fromSparkContext(context.spark().sparkContext()),

@@ -2,6 +2,8 @@ package io.github.sparkrlhf.jobs;
 
 import static org.apache.spark.sql.functions.col;
 
+import io.github.sparkrlhf.lm.ChatMessage;
+import io.github.sparkrlhf.lm.EncodedConversation;
 import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
@@ -32,9 +34,6 @@ final class SftExamples implements Serializable {
    * @param responses which of them belong to a response
    */
   private record Sequence(int[] tokens, boolean[] responses) {}
-
-  /** A message of a conversation. */
-  private record Message(String role, String content) {}
 
   /**
    * The encoding of rows for a model.
@@ -103,35 +102,16 @@ final class SftExamples implements Serializable {
     return new Sequence(tokens, responses);
   }
 
-  /**
-   * A conversation in the plain template: the begin token, then the assistant's messages as
-   * responses and all others as prompts.
-   */
-  private static Sequence conversation(Tokenizer tokenizer, List<Message> messages) {
-    int[] tokens = {tokenizer.bosId()};
-    boolean[] responses = {false};
-    for (Message message : messages) {
-      boolean assistant = message.role().equals("assistant");
-      int[] added =
-          assistant
-              ? tokenizer.encodeResponse(message.content())
-              : withoutFirst(tokenizer.encodePrompt(message.content()));
-      int before = tokens.length;
-      tokens = TextExample.concatenated(tokens, added);
-      responses = Arrays.copyOf(responses, tokens.length);
-      Arrays.fill(responses, before, tokens.length, assistant);
-    }
-    return new Sequence(tokens, responses);
+  /** A conversation in the model's chat template. */
+  private static Sequence conversation(Tokenizer tokenizer, List<ChatMessage> messages) {
+    EncodedConversation encoded = tokenizer.encodeConversation(messages);
+    return new Sequence(encoded.ids(), encoded.assistant());
   }
 
-  private static int[] withoutFirst(int[] tokens) {
-    return Arrays.copyOfRange(tokens, 1, tokens.length);
-  }
-
-  private static List<Message> messages(Row row) {
-    List<Message> messages = new ArrayList<>();
+  private static List<ChatMessage> messages(Row row) {
+    List<ChatMessage> messages = new ArrayList<>();
     for (Row message : row.<Row>getList(row.fieldIndex("messages"))) {
-      messages.add(new Message(message.getAs("role"), message.getAs("content")));
+      messages.add(new ChatMessage(message.getAs("role"), message.getAs("content")));
     }
     return messages;
   }

@@ -17,11 +17,12 @@ public record RoundTraffic(long broadcastBytes, long resultBytes) {
   /** The traffic of a training of so many numbers. */
   static RoundTraffic of(int trained) {
     float[] numbers = new float[trained];
-    return new RoundTraffic(serialized(numbers), serialized(TrainingEngine.resultLike(numbers)));
+    return new RoundTraffic(
+        serialized(new FloatArray(numbers)), serialized(TrainingEngine.resultLike(numbers)));
   }
 
   /** How many bytes an object takes. */
-  static long serialized(Serializable object) {
+  private static long serialized(Serializable object) {
     Counter counter = new Counter();
     try (ObjectOutputStream out = new ObjectOutputStream(counter)) {
       out.writeObject(object);

@@ -27,13 +27,13 @@ public final class Trainables implements AutoCloseable {
   private final List<LanguageModel> models;
   private final List<LoraAdapters> adapters;
   private final float[] initial;
-  private final Broadcast<float[]> base;
+  private final Broadcast<FloatArray> base;
 
   private Trainables(
       List<LanguageModel> models,
       List<LoraAdapters> adapters,
       float[] initial,
-      Broadcast<float[]> base) {
+      Broadcast<FloatArray> base) {
     this.models = List.copyOf(models);
     this.adapters = List.copyOf(adapters);
     this.initial = initial;
@@ -66,7 +66,7 @@ public final class Trainables implements AutoCloseable {
         List.of(models),
         adapters,
         concatenated(parts),
-        context.broadcast(weights(List.of(models))));
+        context.broadcast(new FloatArray(weights(List.of(models)))));
   }
 
   private static float[] weights(List<LanguageModel> models) {
@@ -126,7 +126,7 @@ public final class Trainables implements AutoCloseable {
   }
 
   /** The weights of all models, on the executors; only with adapters. */
-  public Optional<Broadcast<float[]>> base() {
+  public Optional<Broadcast<FloatArray>> base() {
     return Optional.ofNullable(base);
   }
 
@@ -174,7 +174,7 @@ public final class Trainables implements AutoCloseable {
     summary.put("round_broadcast_bytes", traffic.broadcastBytes());
     summary.put("round_result_bytes", traffic.resultBytes());
     if (base != null) {
-      RoundTraffic without = RoundTraffic.of(base.value().length);
+      RoundTraffic without = RoundTraffic.of(base.value().values().length);
       summary.put("round_broadcast_bytes_without_lora", without.broadcastBytes());
       summary.put("round_result_bytes_without_lora", without.resultBytes());
     }
@@ -190,7 +190,7 @@ public final class Trainables implements AutoCloseable {
     if (base == null) {
       return sentence;
     }
-    RoundTraffic without = RoundTraffic.of(base.value().length);
+    RoundTraffic without = RoundTraffic.of(base.value().values().length);
     return sentence
         + "; without LoRA it would be %s and %s. The base, %s, is sent once"
             .formatted(

@@ -14,11 +14,10 @@ import java.io.UncheckedIOException;
  * @param resultBytes what every task sends back
  */
 public record RoundTraffic(long broadcastBytes, long resultBytes) {
-  /** The traffic of a training of so many numbers. */
-  static RoundTraffic of(int trained) {
-    float[] numbers = new float[trained];
+  /** The traffic of a training of these numbers; a gradient is as large as what it is of. */
+  static RoundTraffic of(float[] trained) {
     return new RoundTraffic(
-        serialized(new FloatArray(numbers)), serialized(TrainingEngine.resultLike(numbers)));
+        serialized(new FloatArray(trained)), serialized(TrainingEngine.resultLike(trained)));
   }
 
   /** How many bytes an object takes. */

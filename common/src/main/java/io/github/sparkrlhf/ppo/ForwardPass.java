@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.ReplicaPool;
 import io.github.sparkrlhf.lm.SequenceBatch;
+import io.github.sparkrlhf.training.FloatArray;
 import io.github.sparkrlhf.training.TrainingEngine;
 import java.io.Serializable;
 import java.util.ArrayList;
@@ -19,7 +20,7 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
   private static final long serialVersionUID = 1L;
 
   private final PpoModels models;
-  private final Broadcast<float[]> reference;
+  private final Broadcast<FloatArray> reference;
   private final double temperature;
 
   /**
@@ -32,7 +33,7 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
     private static final long serialVersionUID = 1L;
   }
 
-  ForwardPass(PpoModels models, Broadcast<float[]> reference, double temperature) {
+  ForwardPass(PpoModels models, Broadcast<FloatArray> reference, double temperature) {
     this.models = models;
     this.reference = reference;
     this.temperature = temperature;
@@ -42,7 +43,7 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
   public List<Outputs> apply(float[] weights, List<PpoExample> rows) {
     SequenceBatch batch = PpoObjective.batch(rows);
     float[][] policy = logProbabilities(weights, batch);
-    float[][] referencePolicy = logProbabilities(reference.value(), batch);
+    float[][] referencePolicy = logProbabilities(reference.value().values(), batch);
     float[][] values = values(weights, batch);
     List<Outputs> outputs = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {

@@ -9,6 +9,7 @@ import io.github.sparkrlhf.reward.RewardModel;
 import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.training.Checkpoints;
+import io.github.sparkrlhf.training.FloatArray;
 import io.github.sparkrlhf.training.GradientClipping;
 import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.LearningRateSchedule;
@@ -118,12 +119,13 @@ public final class PpoTrainer {
     }
     PpoState state = PpoState.start(networks, settings, checkpoints.latest());
     // With adapters the executors have the reference already: it is the policy without them.
-    Broadcast<float[]> own =
+    Broadcast<FloatArray> own =
         networks.base().isPresent()
             ? null
-            : context.broadcast(networks.initialModel(PpoModels.POLICY).weights().clone());
+            : context.broadcast(
+                new FloatArray(networks.initialModel(PpoModels.POLICY).weights().clone()));
     try {
-      Broadcast<float[]> reference = networks.base().orElse(own);
+      Broadcast<FloatArray> reference = networks.base().orElse(own);
       while (state.iteration < settings.iterations()) {
         Map<String, Double> metrics = iterate(state, reference, prompts, recorder);
         progress.step(state.iteration, describe(metrics));
@@ -146,7 +148,7 @@ public final class PpoTrainer {
   /** Samples, learns from the samples, records both. */
   private Map<String, Double> iterate(
       PpoState state,
-      Broadcast<float[]> reference,
+      Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
       Recorder recorder) {
     int iteration = state.iteration;
@@ -167,7 +169,7 @@ public final class PpoTrainer {
   /** The last rows are the final policy's, as those of iteration 0 are the reference policy's. */
   private void recordFinalPolicy(
       PpoState state,
-      Broadcast<float[]> reference,
+      Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
       Recorder recorder) {
     int iteration = settings.iterations();
@@ -180,7 +182,7 @@ public final class PpoTrainer {
   /** Samples, runs the networks on the samples, scores them. */
   private Experience experience(
       PpoState state,
-      Broadcast<float[]> reference,
+      Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
       int iteration,
       Map<String, Double> metrics) {

@@ -21,7 +21,7 @@ final class LoraView implements WeightView {
   private static final Deque<Merged> LATEST = new ArrayDeque<>();
 
   private final List<LoraAdapters> models;
-  private final Broadcast<float[]> base;
+  private final Broadcast<FloatArray> base;
 
   private record Merged(long base, WeakReference<float[]> trained, float[] all) {}
 
@@ -31,7 +31,7 @@ final class LoraView implements WeightView {
    * @param models adapters of the models whose weights stand one after the other in the base; the
    *     base may hold more behind them
    */
-  LoraView(List<LoraAdapters> models, Broadcast<float[]> base) {
+  LoraView(List<LoraAdapters> models, Broadcast<FloatArray> base) {
     this.models = List.copyOf(models);
     this.base = base;
   }
@@ -64,7 +64,7 @@ final class LoraView implements WeightView {
   }
 
   private float[] merge(float[] trained) {
-    float[] all = Arrays.copyOf(base.value(), size());
+    float[] all = Arrays.copyOf(base.value().values(), size());
     int offset = 0;
     int trainedOffset = 0;
     for (LoraAdapters model : models) {

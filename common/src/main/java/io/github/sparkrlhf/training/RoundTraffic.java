@@ -14,14 +14,14 @@ import java.io.UncheckedIOException;
  * @param resultBytes what every task sends back
  */
 public record RoundTraffic(long broadcastBytes, long resultBytes) {
-  /** The traffic of a training of so many numbers. */
-  static RoundTraffic of(int trained) {
-    float[] numbers = new float[trained];
-    return new RoundTraffic(serialized(numbers), serialized(TrainingEngine.resultLike(numbers)));
+  /** The traffic of a training of these numbers; a gradient is as large as what it is of. */
+  static RoundTraffic of(float[] trained) {
+    return new RoundTraffic(
+        serialized(new FloatArray(trained)), serialized(TrainingEngine.resultLike(trained)));
   }
 
   /** How many bytes an object takes. */
-  static long serialized(Serializable object) {
+  private static long serialized(Serializable object) {
     Counter counter = new Counter();
     try (ObjectOutputStream out = new ObjectOutputStream(counter)) {
       out.writeObject(object);

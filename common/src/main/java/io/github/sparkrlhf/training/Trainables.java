@@ -27,13 +27,13 @@ public final class Trainables implements AutoCloseable {
   private final List<LanguageModel> models;
   private final List<LoraAdapters> adapters;
   private final float[] initial;
-  private final Broadcast<float[]> base;
+  private final Broadcast<FloatArray> base;
 
   private Trainables(
       List<LanguageModel> models,
       List<LoraAdapters> adapters,
       float[] initial,
-      Broadcast<float[]> base) {
+      Broadcast<FloatArray> base) {
     this.models = List.copyOf(models);
     this.adapters = List.copyOf(adapters);
     this.initial = initial;
@@ -66,7 +66,7 @@ public final class Trainables implements AutoCloseable {
         List.of(models),
         adapters,
         concatenated(parts),
-        context.broadcast(weights(List.of(models))));
+        context.broadcast(new FloatArray(weights(List.of(models)))));
   }
 
   private static float[] weights(List<LanguageModel> models) {
@@ -126,7 +126,7 @@ public final class Trainables implements AutoCloseable {
   }
 
   /** The weights of all models, on the executors; only with adapters. */
-  public Optional<Broadcast<float[]>> base() {
+  public Optional<Broadcast<FloatArray>> base() {
     return Optional.ofNullable(base);
   }
 
@@ -168,13 +168,13 @@ public final class Trainables implements AutoCloseable {
 
   /** What a round moves, by the names under which a run's summary has it. */
   public Map<String, Object> traffic() {
-    RoundTraffic traffic = RoundTraffic.of(initial.length);
+    RoundTraffic traffic = RoundTraffic.of(initial);
     Map<String, Object> summary = new LinkedHashMap<>();
     summary.put("trained_parameters", initial.length);
     summary.put("round_broadcast_bytes", traffic.broadcastBytes());
     summary.put("round_result_bytes", traffic.resultBytes());
     if (base != null) {
-      RoundTraffic without = RoundTraffic.of(base.value().length);
+      RoundTraffic without = RoundTraffic.of(base.value().values());
       summary.put("round_broadcast_bytes_without_lora", without.broadcastBytes());
       summary.put("round_result_bytes_without_lora", without.resultBytes());
     }
@@ -183,14 +183,14 @@ public final class Trainables implements AutoCloseable {
 
   /** {@link #traffic} as a sentence. */
   public String describeTraffic() {
-    RoundTraffic traffic = RoundTraffic.of(initial.length);
+    RoundTraffic traffic = RoundTraffic.of(initial);
     String sentence =
         "Each round sends %s to each executor and %s back from each task"
             .formatted(megabytes(traffic.broadcastBytes()), megabytes(traffic.resultBytes()));
     if (base == null) {
       return sentence;
     }
-    RoundTraffic without = RoundTraffic.of(base.value().length);
+    RoundTraffic without = RoundTraffic.of(base.value().values());
     return sentence
         + "; without LoRA it would be %s and %s. The base, %s, is sent once"
             .formatted(

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.sparkrlhf.lm.GoldenModel;
 import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.training.FloatArray;
 import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.Objective;
 import io.github.sparkrlhf.training.Trainables;
@@ -160,7 +161,7 @@ class PpoObjectiveTest {
 
   /** What the networks give for all rows, in micro-batches cut as the update cuts them. */
   private static Map<String, ForwardPass.Outputs> forward(LaneSettings settings) {
-    Broadcast<float[]> reference = CONTEXT.broadcast(moved(0.05));
+    Broadcast<FloatArray> reference = CONTEXT.broadcast(new FloatArray(moved(0.05)));
     try (TrainingEngine<PpoExample> engine =
         new TrainingEngine<>(
             CONTEXT, CONTEXT.parallelize(examples(40), 2), settings, objective(0.1, 0.01))) {
@@ -196,7 +197,7 @@ class PpoObjectiveTest {
   }
 
   private static List<ForwardPass.Outputs> outputs(float[] weights, List<PpoExample> rows) {
-    Broadcast<float[]> reference = CONTEXT.broadcast(WEIGHTS);
+    Broadcast<FloatArray> reference = CONTEXT.broadcast(new FloatArray(WEIGHTS));
     try {
       return new ForwardPass(MODELS, reference, TEMPERATURE).apply(weights, rows);
     } finally {

@@ -132,14 +132,14 @@ class TrainablesTest {
       assertThat(full).isGreaterThan(20 * small);
       assertThat(all.traffic())
           .containsOnlyKeys("trained_parameters", "round_broadcast_bytes", "round_result_bytes");
-      assertThat(bytes(adapters, "round_broadcast_bytes")).isBetween(small, small + 100);
+      assertThat(bytes(adapters, "round_broadcast_bytes")).isBetween(small, small + 500);
       assertThat(bytes(adapters, "round_result_bytes")).isBetween(small, small + 1_000);
       assertThat(bytes(adapters, "round_broadcast_bytes_without_lora"))
           .isEqualTo(bytes(all, "round_broadcast_bytes"))
-          .isBetween(full, full + 100);
+          .isBetween(full, full + full / 100);
       assertThat(bytes(adapters, "round_result_bytes_without_lora"))
           .isEqualTo(bytes(all, "round_result_bytes"))
-          .isBetween(full, full + 1_000);
+          .isBetween(full, full + full / 100);
       assertMoves(all, model);
       assertMoves(adapters, model);
     }

@@ -7,7 +7,6 @@ import com.hubspot.jinjava.interpret.RenderResult;
 import com.hubspot.jinjava.interpret.TemplateError;
 import com.hubspot.jinjava.loader.ResourceNotFoundException;
 import io.github.sparkrlhf.spark.JobFailure;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -21,7 +20,6 @@ import java.util.concurrent.atomic.AtomicInteger;
  */
 public final class ChatTemplate {
   private static final int MAX_ITERATIONS = 1_000_000;
-  private static final int MAX_RANGE = 10_000;
   private static final Jinjava ENGINE = engine();
 
   private final String name;
@@ -59,7 +57,6 @@ public final class ChatTemplate {
                 .withNestedInterpretationEnabled(false)
                 .withElResolver(new TemplateResolver())
                 .withEnableFilterChainOptimization(true)
-                .withRangeLimit(MAX_RANGE)
                 .withMaxOutputSize(TemplateFilters.MAX_CHARACTERS)
                 .withMaxStringLength(TemplateFilters.MAX_CHARACTERS)
                 .build());
@@ -85,10 +82,15 @@ public final class ChatTemplate {
     variables.put("tools", PythonText.NONE);
     variables.put("documents", PythonText.NONE);
     variables.put(TemplateFilters.BUDGET, new AtomicInteger(MAX_ITERATIONS));
-    RenderResult result = ENGINE.renderForResult(translation.source(), variables);
-    List<TemplateError> errors = new ArrayList<>(result.getErrors());
-    if (!errors.isEmpty()) {
-      throw failure(message(errors.get(0)), errors.get(0).getException());
+    RenderResult result;
+    try {
+      result = ENGINE.renderForResult(translation.source(), variables);
+    } catch (TemplateFilters.Aborted e) {
+      throw failure(e.getMessage(), e);
+    }
+    if (!result.getErrors().isEmpty()) {
+      TemplateError error = result.getErrors().get(0);
+      throw failure(error.getMessage(), error.getException());
     }
     return result.getOutput();
   }
@@ -98,17 +100,6 @@ public final class ChatTemplate {
     variable.put("role", message.role());
     variable.put("content", message.content());
     return variable;
-  }
-
-  private static String message(TemplateError error) {
-    Throwable cause = error.getException();
-    while (cause != null) {
-      if (cause instanceof TemplateFilters.RaisedException) {
-        return "it says '" + cause.getMessage() + "'";
-      }
-      cause = cause.getCause();
-    }
-    return error.getMessage();
   }
 
   private JobFailure failure(String why, Throwable cause) {

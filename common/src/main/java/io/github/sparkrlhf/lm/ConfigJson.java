@@ -173,7 +173,7 @@ final class ConfigJson {
   }
 
   /** The file that transformers 4 and 5 read. */
-  static String write(TransformerConfig config, int bosId, int eosId, int padId) {
+  static String write(TransformerConfig config, int bosId, int eosId, int padId, WeightType type) {
     ObjectNode json = JSON.createObjectNode();
     json.putArray("architectures").add(config.family().architecture(config.head()));
     if (config.family() == Family.GPT2) {
@@ -182,7 +182,7 @@ final class ConfigJson {
       writeLlama(config, json);
     }
     json.put("bos_token_id", bosId);
-    json.put("dtype", "float32");
+    json.put("dtype", type.torchName());
     json.put("eos_token_id", eosId);
     if (config.head() == Head.SEQUENCE_CLASSIFICATION) {
       json.putObject("id2label").put("0", "LABEL_0");
@@ -192,7 +192,7 @@ final class ConfigJson {
     json.put("model_type", config.family().modelType());
     json.put("pad_token_id", padId);
     json.put("tie_word_embeddings", config.tiedEmbeddings());
-    json.put("torch_dtype", "float32");
+    json.put("torch_dtype", type.torchName());
     json.put("use_cache", true);
     json.put("vocab_size", config.vocabularySize());
     return json.toPrettyString() + "\n";

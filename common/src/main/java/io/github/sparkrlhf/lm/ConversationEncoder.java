@@ -45,7 +45,7 @@ final class ConversationEncoder {
     char marker = ControlTokens.marker(messages, source);
     List<ChatMessage> guarded = control.guarded(messages, marker);
     String before = template.render(guarded.subList(0, 1), true);
-    int[] ids = turn(appended(before, template.render(guarded, false)), marker);
+    int[] ids = turn(appended(before, template.render(guarded, false), marker), marker);
     return Arrays.copyOf(ids, stop(ids) + 1);
   }
 
@@ -61,8 +61,8 @@ final class ConversationEncoder {
       if (messages.get(i).isAssistant()) {
         String before = template.render(guarded.subList(0, i), true);
         String after = template.render(guarded.subList(0, i + 1), false);
-        int[] context = encoded(appended(done, before), marker);
-        int[] turn = turn(appended(before, after), marker);
+        int[] context = encoded(appended(done, before, marker), marker);
+        int[] turn = turn(appended(before, after, marker), marker);
         length += context.length;
         assistant.set(length, length + stop(turn) + 1);
         length += turn.length;
@@ -72,7 +72,7 @@ final class ConversationEncoder {
       }
     }
     if (messages.isEmpty() || !messages.get(messages.size() - 1).isAssistant()) {
-      parts.add(encoded(appended(done, template.render(guarded, false)), marker));
+      parts.add(encoded(appended(done, template.render(guarded, false), marker), marker));
     }
     int[] ids = parts.stream().flatMapToInt(Arrays::stream).toArray();
     boolean[] mask = new boolean[ids.length];
@@ -103,12 +103,13 @@ final class ConversationEncoder {
         .orElse(ids.length);
   }
 
-  private static String appended(String before, String after) {
+  private static String appended(String before, String after, char marker) {
     if (!after.startsWith(before)) {
       throw JobFailure.failure(
           "Cannot use the tokenizer's chat template: with the assistant's message it renders a"
               + " conversation that does not begin as the prompt, '%s' instead of '%s'"
-                  .formatted(excerpt(after, before), excerpt(before, after)));
+                  .formatted(excerpt(after, before), excerpt(before, after))
+                  .replace(String.valueOf(marker), ""));
     }
     return after.substring(before.length());
   }

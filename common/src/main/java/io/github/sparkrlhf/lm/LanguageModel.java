@@ -110,22 +110,29 @@ public record LanguageModel(TransformerConfig config, float[] weights, Tokenizer
    * Writes the model to a directory that does not exist yet, all or nothing.
    *
    * @param provenance what {@code rlhf.json} says: parent model, inputs, configuration, metrics
+   * @param type of the weights in the file
    * @throws JobFailure if the directory exists or cannot be written
    */
+  public void save(Path directory, Map<String, Object> provenance, WeightType type) {
+    ModelDirectories.publish(directory, provenance, files -> writeFiles(files, type));
+  }
+
+  /** Writes the model with its weights as they are, F32. */
   public void save(Path directory, Map<String, Object> provenance) {
-    ModelDirectories.publish(directory, provenance, this::writeFiles);
+    save(directory, provenance, WeightType.F32);
   }
 
   /**
    * Writes the model's files into an existing directory.
    *
+   * @param type of the weights in the file
    * @throws IOException if a file cannot be written
    */
-  public void writeFiles(Path directory) throws IOException {
+  public void writeFiles(Path directory, WeightType type) throws IOException {
     Files.writeString(
         directory.resolve(CONFIG),
-        config.toJson(tokenizer.bosId(), tokenizer.eosId(), tokenizer.padId()));
-    WeightFiles.write(directory, config.layout(), weights, WeightFiles.SHARD_BYTES);
+        config.toJson(tokenizer.bosId(), tokenizer.eosId(), tokenizer.padId(), type));
+    WeightFiles.write(directory, config.layout(), weights, type, WeightFiles.SHARD_BYTES);
     tokenizer.save(directory);
   }
 

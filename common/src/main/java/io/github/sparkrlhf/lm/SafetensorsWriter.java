@@ -51,7 +51,7 @@ final class SafetensorsWriter {
       }
       Files.move(
           temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    } catch (IOException e) {
+    } catch (IOException | IllegalArgumentException e) {
       throw JobFailure.failure("Cannot write " + file + ": " + discard(temporary, e), e);
     }
   }
@@ -60,8 +60,9 @@ final class SafetensorsWriter {
     Set<String> names = new HashSet<>();
     for (Slice slice : slices) {
       Tensor tensor = slice.tensor();
-      if (!tensor.dtype().equals("F32")) {
-        throw new IllegalArgumentException(tensor.name() + " is " + tensor.dtype() + ", not F32");
+      if (!tensor.dtype().equals("F32") && !tensor.dtype().equals("BF16")) {
+        throw new IllegalArgumentException(
+            tensor.name() + " is " + tensor.dtype() + ", neither F32 nor BF16");
       }
       if (tensor.name().equals(SafetensorsHeader.METADATA) || !names.add(tensor.name())) {
         throw new IllegalArgumentException("two tensors or a reserved name: " + tensor.name());
@@ -69,7 +70,7 @@ final class SafetensorsWriter {
     }
   }
 
-  private static String discard(Path temporary, IOException reason) {
+  private static String discard(Path temporary, Exception reason) {
     try {
       Files.deleteIfExists(temporary);
     } catch (IOException e) {
@@ -107,7 +108,7 @@ final class SafetensorsWriter {
 
   private static long writeEntry(JsonGenerator generator, Tensor tensor, long begin)
       throws IOException {
-    long end = begin + Float.BYTES * tensor.elements();
+    long end = begin + WeightType.valueOf(tensor.dtype()).bytes() * tensor.elements();
     generator.writeObjectFieldStart(tensor.name());
     generator.writeStringField("dtype", tensor.dtype());
     generator.writeFieldName("shape");
@@ -119,14 +120,15 @@ final class SafetensorsWriter {
   }
 
   private static void writeValues(FileChannel channel, Slice slice) throws IOException {
+    WeightType type = WeightType.valueOf(slice.tensor().dtype());
     int count = (int) slice.tensor().elements();
     int capacity = Math.min(count, BUFFER_FLOATS);
-    ByteBuffer buffer = ByteBuffer.allocate(capacity * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer buffer = ByteBuffer.allocate(capacity * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
     for (int done = 0; done < count; done += capacity) {
       int length = Math.min(capacity, count - done);
       buffer.clear();
-      buffer.asFloatBuffer().put(slice.values(), slice.offset() + done, length);
-      buffer.limit(length * Float.BYTES);
+      type.put(slice.values(), slice.offset() + done, length, buffer);
+      buffer.flip();
       writeFully(channel, buffer);
     }
   }

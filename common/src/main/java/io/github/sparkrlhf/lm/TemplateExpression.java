@@ -28,7 +28,7 @@ final class TemplateExpression {
           Pattern.DOTALL);
 
   private static final Set<String> UNSUPPORTED_OPERATORS = Set.of("*", "**", "/", "//");
-  private static final Set<String> FUNCTIONS = Set.of("namespace", "range");
+  private static final Set<String> FUNCTIONS = Set.of("namespace");
   private static final Set<String> OPENING = Set.of("(", "[", "{");
   private static final Set<String> CLOSING = Set.of(")", "]", "}");
 
@@ -46,7 +46,7 @@ final class TemplateExpression {
           "False", false);
 
   /** Functions that are called as filters of nothing. */
-  private static final Set<String> AS_FILTERS = Set.of("raise_exception", "strftime_now");
+  private static final Set<String> AS_FILTERS = Set.of("raise_exception", "range", "strftime_now");
 
   /** One token: its kind, its text, and whether white space stands before it. */
   record Token(String kind, String text, boolean spaced) {

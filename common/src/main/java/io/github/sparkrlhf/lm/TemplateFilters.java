@@ -21,6 +21,9 @@ final class TemplateFilters {
   /** Longest string that a template may put together. */
   static final int MAX_CHARACTERS = 16 << 20;
 
+  /** Longest range. */
+  private static final int MAX_RANGE = 10_000;
+
   /** What prints a value. */
   static final String OUTPUT = "jinja_output";
 
@@ -71,8 +74,10 @@ final class TemplateFilters {
           (value, given, named) -> spent((AtomicInteger) value),
           "raise_exception",
           (value, given, named) -> {
-            throw new RaisedException(text(given, 0));
+            throw new Aborted("it says '" + text(given, 0) + "'");
           },
+          "range",
+          (value, given, named) -> range(given),
           "strftime_now",
           (value, given, named) -> {
             throw new IllegalArgumentException("the function 'strftime_now' is not supported");
@@ -109,12 +114,12 @@ final class TemplateFilters {
 
   private TemplateFilters() {}
 
-  /** What a template says against its input. */
-  static final class RaisedException extends RuntimeException {
+  /** Ends a rendering; an error, because jinjava notes exceptions and goes on. */
+  static final class Aborted extends Error {
     private static final long serialVersionUID = 1L;
 
-    RaisedException(String message) {
-      super(message);
+    Aborted(String message) {
+      super(message, null, false, false);
     }
   }
 
@@ -161,16 +166,34 @@ final class TemplateFilters {
 
   private static Object bounded(Object value) {
     if (value instanceof CharSequence text && text.length() > MAX_CHARACTERS) {
-      throw new IllegalArgumentException("more than " + MAX_CHARACTERS + " characters");
+      throw new Aborted("it makes more than " + MAX_CHARACTERS + " characters");
     }
     return value;
   }
 
   private static String spent(AtomicInteger budget) {
     if (budget.decrementAndGet() < 0) {
-      throw new IllegalArgumentException("loops without end");
+      throw new Aborted("its loops have no end in sight");
     }
     return "";
+  }
+
+  private static List<Object> range(Object[] given) {
+    long[] bounds = new long[given.length];
+    for (int i = 0; i < given.length; i++) {
+      bounds[i] = ((Number) given[i]).longValue();
+    }
+    long start = given.length > 1 ? bounds[0] : 0;
+    long end = bounds[given.length > 1 ? 1 : 0];
+    long step = given.length > 2 ? bounds[2] : 1;
+    List<Object> numbers = new ArrayList<>();
+    for (long i = start; step > 0 ? i < end : i > end; i += step) {
+      if (step == 0 || numbers.size() == MAX_RANGE) {
+        throw new Aborted("range() of more than " + MAX_RANGE + " numbers is not supported");
+      }
+      numbers.add(i);
+    }
+    return numbers;
   }
 
   private static boolean isSequence(Object value) {

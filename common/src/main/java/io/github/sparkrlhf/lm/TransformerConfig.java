@@ -251,8 +251,9 @@ public record TransformerConfig(
    * @param bosId token id that begins a text
    * @param eosId token id that ends a text
    * @param padId token id of padding
+   * @param type of the weights beside it
    */
-  public String toJson(int bosId, int eosId, int padId) {
-    return ConfigJson.write(this, bosId, eosId, padId);
+  public String toJson(int bosId, int eosId, int padId, WeightType type) {
+    return ConfigJson.write(this, bosId, eosId, padId, type);
   }
 }

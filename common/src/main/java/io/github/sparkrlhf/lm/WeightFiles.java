@@ -209,11 +209,13 @@ final class WeightFiles implements AutoCloseable {
    * Writes all weights into a directory.
    *
    * @param weights flat, in the order of the layout
+   * @param type in which they are written
    * @param shardBytes a file that would be longer is cut into several, with an index
    * @throws JobFailure if a file cannot be written
    */
-  static void write(Path directory, ParameterLayout layout, float[] weights, long shardBytes) {
-    List<List<SafetensorsWriter.Slice>> shards = shards(layout, weights, shardBytes);
+  static void write(
+      Path directory, ParameterLayout layout, float[] weights, WeightType type, long shardBytes) {
+    List<List<SafetensorsWriter.Slice>> shards = shards(layout, weights, type, shardBytes);
     if (shards.size() == 1) {
       SafetensorsWriter.write(directory.resolve(SINGLE), shards.get(0), METADATA);
       return;
@@ -225,7 +227,7 @@ final class WeightFiles implements AutoCloseable {
       shards.get(i).forEach(slice -> map.put(slice.tensor().name(), name));
     }
     ObjectNode index = JSON.createObjectNode();
-    index.putObject("metadata").put("total_size", (long) weights.length * Float.BYTES);
+    index.putObject("metadata").put("total_size", (long) weights.length * type.bytes());
     ObjectNode places = index.putObject("weight_map");
     map.forEach(places::put);
     try {
@@ -236,11 +238,11 @@ final class WeightFiles implements AutoCloseable {
   }
 
   private static List<List<SafetensorsWriter.Slice>> shards(
-      ParameterLayout layout, float[] weights, long shardBytes) {
+      ParameterLayout layout, float[] weights, WeightType type, long shardBytes) {
     List<List<SafetensorsWriter.Slice>> shards = new ArrayList<>();
     long bytes = Long.MAX_VALUE;
     for (ParameterLayout.Parameter parameter : layout.parameters()) {
-      long size = (long) parameter.size() * Float.BYTES;
+      long size = (long) parameter.size() * type.bytes();
       if (bytes > shardBytes - size) {
         shards.add(new ArrayList<>());
         bytes = 0;
@@ -250,7 +252,7 @@ final class WeightFiles implements AutoCloseable {
           .get(shards.size() - 1)
           .add(
               new SafetensorsWriter.Slice(
-                  new Safetensors.Tensor(parameter.name(), parameter.shape(), "F32"),
+                  new Safetensors.Tensor(parameter.name(), parameter.shape(), type.name()),
                   weights,
                   parameter.offset()));
     }

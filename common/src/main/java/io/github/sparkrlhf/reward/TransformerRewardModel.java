@@ -9,6 +9,7 @@ import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.lm.WeightType;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.Serializable;
 import java.nio.file.Path;
@@ -58,7 +59,7 @@ public final class TransformerRewardModel implements RewardModel {
    * @param model with a classification head
    */
   public TransformerRewardModel(LanguageModel model) {
-    this(model, model::writeFiles);
+    this(model, files -> model.writeFiles(files, WeightType.F32));
   }
 
   /**

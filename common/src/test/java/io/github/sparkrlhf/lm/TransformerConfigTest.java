@@ -38,7 +38,8 @@ class TransformerConfigTest {
   @ValueSource(strings = {"llama", "llama_rm", "qwen2", "gpt2"})
   void readsWhatItWrites(String name) throws IOException {
     TransformerConfig config = GoldenModel.load(name).config();
-    Path file = Files.writeString(directory.resolve("config.json"), config.toJson(1, 2, 0));
+    Path file =
+        Files.writeString(directory.resolve("config.json"), config.toJson(1, 2, 0, WeightType.F32));
     assertThat(TransformerConfig.load(file)).isEqualTo(config);
     JsonNode json = JSON.readTree(file.toFile());
     assertThat(json.at("/bos_token_id").intValue()).isEqualTo(1);
@@ -120,7 +121,8 @@ class TransformerConfigTest {
                 "{'rope_parameters': null, 'rope_theta': 7e4, 'rope_scaling': " + rope + "}"));
     assertThat(newer.ropeScaling().factor()).isGreaterThan(1);
     assertThat(older).isEqualTo(newer);
-    Path written = Files.writeString(directory.resolve("written.json"), newer.toJson(1, 2, 0));
+    Path written =
+        Files.writeString(directory.resolve("written.json"), newer.toJson(1, 2, 0, WeightType.F32));
     assertThat(TransformerConfig.load(written)).isEqualTo(newer);
   }
 
@@ -135,7 +137,9 @@ class TransformerConfigTest {
             GoldenModel.load("llama").config().layout().parameters().stream()
                 .map(ParameterLayout.Parameter::name)
                 .toList());
-    Path written = Files.writeString(directory.resolve("written.json"), mistral.toJson(1, 2, 0));
+    Path written =
+        Files.writeString(
+            directory.resolve("written.json"), mistral.toJson(1, 2, 0, WeightType.F32));
     assertThat(TransformerConfig.load(written)).isEqualTo(mistral);
   }
 

@@ -4,6 +4,7 @@ import io.github.sparkrlhf.lm.AdapterDirectory;
 import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.Lora;
 import io.github.sparkrlhf.lm.ModelDirectories;
+import io.github.sparkrlhf.lm.WeightType;
 import io.github.sparkrlhf.training.Trainables;
 import java.nio.file.Path;
 import java.util.List;
@@ -58,6 +59,9 @@ final class LoraOptions {
     if (alpha != null) {
       Given.requirePositive("lora-alpha", alpha);
     }
+    if (!merge) {
+      given.refuse(Set.of(WeightOptions.NAME), "adapters are written as F32; give --lora-merge");
+    }
   }
 
   /** Refuses adapters on a model that stands nowhere. */
@@ -93,11 +97,17 @@ final class LoraOptions {
    *
    * @param directory where the model before training stands
    * @param trained the model after training
+   * @param type of the weights of a whole model; adapters are F32
    */
   ModelDirectories.Writer files(
-      Trainables trainables, int model, float[] weights, Path directory, LanguageModel trained) {
+      Trainables trainables,
+      int model,
+      float[] weights,
+      Path directory,
+      LanguageModel trained,
+      WeightType type) {
     return rank == null || merge
-        ? trained::writeFiles
+        ? files -> trained.writeFiles(files, type)
         : trainables.adapterFiles(model, weights, directory);
   }
 

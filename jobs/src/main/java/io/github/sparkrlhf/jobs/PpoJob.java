@@ -75,6 +75,7 @@ final class PpoJob extends JobCommand {
 
   @Mixin private PpoOptions options;
   @Mixin private LoraOptions lora;
+  @Mixin private WeightOptions written;
 
   @Override
   protected void validate(Given given) {
@@ -233,12 +234,13 @@ final class PpoJob extends JobCommand {
               beside.resolve("policy"),
               provenance,
               policy,
-              lora.files(networks, 0, result.trained(), policy, result.policy()));
+              lora.files(networks, 0, result.trained(), policy, result.policy(), written.type()));
           publish(
               beside.resolve("critic"),
               provenance,
               criticDirectory,
-              lora.files(networks, 1, result.trained(), criticDirectory, result.critic()));
+              lora.files(
+                  networks, 1, result.trained(), criticDirectory, result.critic(), written.type()));
         });
   }
 

@@ -91,6 +91,7 @@ final class RewardJob extends JobCommand {
   @Mixin private ModelOptions model;
   @Mixin private TrainingOptions training;
   @Mixin private LoraOptions lora;
+  @Mixin private WeightOptions written;
 
   private String resolvedRun;
 
@@ -130,6 +131,7 @@ final class RewardJob extends JobCommand {
     names.addAll(ModelOptions.SIZES);
     names.addAll(LoraOptions.NAMES);
     names.add("margin-scale");
+    names.add(WeightOptions.NAME);
     return names;
   }
 
@@ -202,7 +204,7 @@ final class RewardJob extends JobCommand {
                   context.out());
       LanguageModel fitted = trainables.model(0, weights);
       return new TransformerRewardModel(
-          fitted, lora.files(trainables, 0, weights, model.directory(), fitted));
+          fitted, lora.files(trainables, 0, weights, model.directory(), fitted, written.type()));
     }
   }
 

@@ -51,6 +51,7 @@ final class SftJob extends JobCommand {
   @Mixin private TrainingOptions training;
   @Mixin private LoraOptions lora;
   @Mixin private ValidationOptions validation;
+  @Mixin private WeightOptions written;
 
   @Override
   protected void validate(Given given) {
@@ -195,7 +196,7 @@ final class SftJob extends JobCommand {
     ModelDirectories.publish(
         output,
         provenance,
-        lora.files(trainables, 0, result.weights(), model.directory(), trained));
+        lora.files(trainables, 0, result.weights(), model.directory(), trained, written.type()));
     context.run().write(Table.SFT_METRICS, metrics(context, result));
     context
         .out()

@@ -69,7 +69,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
   /** What a task that works on one lane returns for this gradient. */
   static Serializable resultLike(float[] gradient) {
     return new Partial(
-        new GradientTree.Subtree<>(0, 1, gradient),
+        new GradientTree.Subtree<>(0, 1, new FloatArray(gradient)),
         new GradientTree.Subtree<>(0, 1, new double[Objective.COUNT + 1]),
         Volume.NONE,
         new ArrayList<>());

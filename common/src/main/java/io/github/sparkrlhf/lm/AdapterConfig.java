@@ -1,6 +1,5 @@
 package io.github.sparkrlhf.lm;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -70,13 +69,7 @@ record AdapterConfig(
    * @throws JobFailure if it cannot be read, or says what is not supported
    */
   static AdapterConfig load(Path file) {
-    JsonNode json;
-    try {
-      json = JSON.readTree(ModelFiles.text(file));
-    } catch (JsonProcessingException e) {
-      throw JobFailure.failure(
-          "Cannot read " + file + ": it is not JSON (" + e.getOriginalMessage() + ")", e);
-    }
+    JsonNode json = ModelFiles.json(file);
     try {
       return of(json);
     } catch (JobFailure e) {

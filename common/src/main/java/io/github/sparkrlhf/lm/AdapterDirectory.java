@@ -1,8 +1,6 @@
 package io.github.sparkrlhf.lm;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -28,7 +26,6 @@ public final class AdapterDirectory {
 
   private static final String PROVENANCE = "rlhf.json";
   private static final String TOKENIZER = "tokenizer.json";
-  private static final ObjectMapper JSON = new ObjectMapper();
 
   private AdapterDirectory() {}
 
@@ -193,13 +190,7 @@ public final class AdapterDirectory {
     if (!Files.exists(file)) {
       return;
     }
-    JsonNode expected;
-    try {
-      expected = JSON.readTree(ModelFiles.text(file)).path(BASE_DIGEST);
-    } catch (JsonProcessingException e) {
-      throw JobFailure.failure(
-          "Cannot read " + file + ": it is not JSON (" + e.getOriginalMessage() + ")", e);
-    }
+    JsonNode expected = ModelFiles.json(file).path(BASE_DIGEST);
     if (expected.isTextual() && !expected.asText().equals(ModelDirectories.digest(base))) {
       throw unusable(
           directory, "its base " + base + " is not the model that it was trained on", null);

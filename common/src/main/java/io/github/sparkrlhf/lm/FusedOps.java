@@ -80,12 +80,17 @@ final class FusedOps {
         false, query, key, value, cache.keys(), cache.values(), step.ids(), step.mask());
   }
 
-  /** The gate of SwiGLU (Shazeer, 2020): silu(gate) · up. */
+  /**
+   * The gate of SwiGLU (Shazeer, 2020): silu(gate) · up.
+   *
+   * @param gate {@code [..., intermediate]}
+   * @param up the same
+   */
   NDArray swiGlu(NDArray gate, NDArray up, boolean training) {
     return swiGlu.apply(training, gate, up);
   }
 
-  /** ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel, 2016). */
+  /** ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel, 2016) of each number. */
   NDArray geluTanh(NDArray input, boolean training) {
     return geluTanh.apply(training, input);
   }

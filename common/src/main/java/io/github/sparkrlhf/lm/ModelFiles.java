@@ -1,5 +1,8 @@
 package io.github.sparkrlhf.lm;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
@@ -13,6 +16,8 @@ import java.nio.file.Path;
 public final class ModelFiles {
   /** The longest JSON that is read: four times the largest tokenizer that is published. */
   private static final long MAX_TEXT_BYTES = 128L << 20;
+
+  private static final ObjectMapper JSON = new ObjectMapper();
 
   private ModelFiles() {}
 
@@ -58,6 +63,30 @@ public final class ModelFiles {
       throw JobFailure.failure("Cannot read " + file + ": it is not UTF-8", e);
     } catch (IOException e) {
       throw JobFailure.failure("Cannot read " + file + ": " + e, e);
+    }
+  }
+
+  /**
+   * The JSON of a file of a model directory.
+   *
+   * @throws JobFailure as {@link #text}; and if it is not JSON
+   */
+  public static JsonNode json(Path file) {
+    return json(text(file), file.toString());
+  }
+
+  /**
+   * A text as JSON.
+   *
+   * @param name whose text it is
+   * @throws JobFailure if it is not JSON
+   */
+  static JsonNode json(String text, String name) {
+    try {
+      return JSON.readTree(text);
+    } catch (JsonProcessingException e) {
+      throw JobFailure.failure(
+          "Cannot read " + name + ": it is not JSON (" + e.getOriginalMessage() + ")", e);
     }
   }
 }

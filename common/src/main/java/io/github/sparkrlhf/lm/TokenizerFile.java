@@ -1,6 +1,5 @@
 package io.github.sparkrlhf.lm;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -154,7 +153,7 @@ public record TokenizerFile(
     if (chatTemplateJson == null) {
       return null;
     }
-    JsonNode template = parsed(chatTemplateJson, "chat_template");
+    JsonNode template = ModelFiles.json(chatTemplateJson, "chat_template");
     if (template.isTextual()) {
       return template.asText();
     }
@@ -190,7 +189,7 @@ public record TokenizerFile(
         "chat_template",
         chatTemplateJson == null
             ? new TextNode(CHAT_TEMPLATE)
-            : parsed(chatTemplateJson, "chat_template"));
+            : ModelFiles.json(chatTemplateJson, "chat_template"));
     try {
       Files.writeString(modelDirectory.resolve(TOKENIZER), json);
       Files.writeString(modelDirectory.resolve(CONFIG), JSON.writeValueAsString(config));
@@ -209,18 +208,7 @@ public record TokenizerFile(
   }
 
   private static JsonNode readOptional(Path file) {
-    return Files.exists(file)
-        ? parsed(ModelFiles.text(file), file.toString())
-        : MissingNode.getInstance();
-  }
-
-  private static JsonNode parsed(String json, String name) {
-    try {
-      return JSON.readTree(json);
-    } catch (JsonProcessingException e) {
-      throw JobFailure.failure(
-          "Cannot read %s: it is not JSON (%s)".formatted(name, e.getOriginalMessage()), e);
-    }
+    return Files.exists(file) ? ModelFiles.json(file) : MissingNode.getInstance();
   }
 
   private static Integer id(

@@ -1,6 +1,5 @@
 package io.github.sparkrlhf.lm;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -49,13 +48,7 @@ final class TokenizerJson {
    * @throws JobFailure if it is not a tokenizer of type BPE; {@code name} says whose it is
    */
   static TokenizerJson parse(String json, String name) {
-    JsonNode root;
-    try {
-      root = JSON.readTree(json);
-    } catch (JsonProcessingException e) {
-      throw JobFailure.failure(
-          "Cannot read %s: it is not JSON (%s)".formatted(name, e.getOriginalMessage()), e);
-    }
+    JsonNode root = ModelFiles.json(json, name);
     JsonNode model = root.path("model");
     if (!model.path("vocab").isObject() || !model.path("merges").isArray()) {
       throw JobFailure.failure(

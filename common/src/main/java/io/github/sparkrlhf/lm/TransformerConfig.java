@@ -1,8 +1,6 @@
 package io.github.sparkrlhf.lm;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.Serializable;
 import java.nio.file.Path;
@@ -50,8 +48,6 @@ public record TransformerConfig(
 
   /** More layers than any model has: a number beyond it is a damaged or hostile file. */
   public static final int MAX_LAYERS = 1024;
-
-  private static final ObjectMapper JSON = new ObjectMapper();
 
   /** The model families. All but GPT-2 share one code path. */
   public enum Family {
@@ -222,13 +218,7 @@ public record TransformerConfig(
    *     would change the result is not supported
    */
   public static TransformerConfig load(Path file) {
-    JsonNode json;
-    try {
-      json = JSON.readTree(ModelFiles.text(file));
-    } catch (JsonProcessingException e) {
-      throw JobFailure.failure(
-          "Cannot read " + file + ": it is not JSON (" + e.getOriginalMessage() + ")", e);
-    }
+    JsonNode json = ModelFiles.json(file);
     try {
       TransformerConfig config = ConfigJson.read(json);
       // Fails here, by the file's name, if one array cannot hold so many weights.

@@ -1,7 +1,6 @@
 package io.github.sparkrlhf.lm;
 
 import com.fasterxml.jackson.core.JsonParser;
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -116,13 +115,7 @@ final class WeightFiles implements AutoCloseable {
 
   /** The file of each tensor. */
   private Map<String, String> index() {
-    JsonNode map;
-    try {
-      map = JSON.readTree(ModelFiles.text(shownAs)).path("weight_map");
-    } catch (JsonProcessingException e) {
-      throw JobFailure.failure(
-          "Cannot read " + shownAs + ": it is not JSON (" + e.getOriginalMessage() + ")", e);
-    }
+    JsonNode map = ModelFiles.json(shownAs).path("weight_map");
     if (!map.isObject() || map.isEmpty()) {
       throw refused("it has no weight_map");
     }

@@ -10,7 +10,7 @@ import java.io.Serializable;
  * @param sample number among the samples of the prompt
  * @param prompt prompt token ids
  * @param response response token ids, the stop token included if there is one
- * @param stopped whether it ends with the stop token
+ * @param stopped whether it ends with a stop token or at a stop string
  * @param samplerLogProbabilities of each response token when it was drawn, in nats
  */
 public record Rollout(

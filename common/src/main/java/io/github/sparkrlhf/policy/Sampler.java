@@ -16,8 +16,8 @@ import java.util.List;
 public final class Sampler implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  /** New prompts are read when at least this share of the places is free: reading is dear. */
-  private static final int FREE_SHARE = 4;
+  /** New prompts are read when at least one in so many places is free: reading is dear. */
+  private static final int PLACES_PER_FREE = 4;
 
   private final SamplingOptions options;
   private final CounterRandom random;
@@ -49,7 +49,7 @@ public final class Sampler implements Serializable {
    *
    * @param tokens response token ids, the stop token included if there is one
    * @param logProbabilities of each token under the distribution that was sampled, in nats
-   * @param stopped whether the last token is the stop token
+   * @param stopped whether the last token is a stop token or completes a stop string
    */
   public record Response(int[] tokens, float[] logProbabilities, boolean stopped) {}
 
@@ -72,7 +72,7 @@ public final class Sampler implements Serializable {
       int next = 0;
       while (next < requests.size() || !active.isEmpty()) {
         int free = rows - active.size();
-        if (next < requests.size() && (active.isEmpty() || free * FREE_SHARE >= rows)) {
+        if (next < requests.size() && (active.isEmpty() || free * PLACES_PER_FREE >= rows)) {
           int count = Math.min(free, requests.size() - next);
           admit(decoder, requests, next, count, active, distribution);
           next += count;

@@ -22,7 +22,7 @@ public record SamplingOptions(double temperature, int maxNewTokens, Stop stop, L
    * What ends a response: any of the tokens, or any of the strings in the text of the response.
    *
    * @param tokens token ids
-   * @param strings none blank
+   * @param strings none empty
    * @param tokenizer that reads the text; not needed without strings
    */
   public record Stop(List<Integer> tokens, List<String> strings, TokenizerFile tokenizer)

@@ -1,6 +1,5 @@
 package io.github.sparkrlhf.reward;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -96,11 +95,6 @@ public final class RewardModels {
       throw JobFailure.failure(
           "Cannot read reward model in %s: there is no %s".formatted(directory, DESCRIPTION));
     }
-    try {
-      return JSON.readTree(ModelFiles.text(file));
-    } catch (JsonProcessingException e) {
-      throw JobFailure.failure(
-          "Cannot read %s: it is not JSON (%s)".formatted(file, e.getOriginalMessage()), e);
-    }
+    return ModelFiles.json(file);
   }
 }

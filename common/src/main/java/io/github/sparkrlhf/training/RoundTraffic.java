@@ -7,8 +7,8 @@ import java.io.Serializable;
 import java.io.UncheckedIOException;
 
 /**
- * What one round moves, measured by serialising it as Spark does, before Spark's compression, which
- * gains nothing on trained weights.
+ * What one round moves, measured by serialising it as Spark does, without compression, which gains
+ * nothing on trained weights.
  *
  * @param broadcastBytes what the driver sends to every executor
  * @param resultBytes what every task sends back

@@ -21,6 +21,7 @@ import io.github.sparkrlhf.reward.PairwiseObjective;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.Sessions;
+import io.github.sparkrlhf.spark.StableHash;
 import io.github.sparkrlhf.training.AdamW;
 import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.Example;
@@ -40,6 +41,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.IntFunction;
 import java.util.function.IntToDoubleFunction;
@@ -93,19 +95,34 @@ final class ModelBenchmark implements Callable<Integer> {
       description = "What is measured: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private List<Work> works;
 
-  @Option(names = "--hidden-size", defaultValue = "256", description = "${DEFAULT-VALUE}")
+  @Option(
+      names = "--hidden-size",
+      defaultValue = "256",
+      description = "Width of the model (default: ${DEFAULT-VALUE}).")
   private int hiddenSize;
 
-  @Option(names = "--intermediate-size", defaultValue = "688", description = "${DEFAULT-VALUE}")
+  @Option(
+      names = "--intermediate-size",
+      defaultValue = "688",
+      description = "Width of its feed-forward layers (default: ${DEFAULT-VALUE}).")
   private int intermediateSize;
 
-  @Option(names = "--layers", defaultValue = "6", description = "${DEFAULT-VALUE}")
+  @Option(
+      names = "--layers",
+      defaultValue = "6",
+      description = "Its layers (default: ${DEFAULT-VALUE}).")
   private int layers;
 
-  @Option(names = "--heads", defaultValue = "8", description = "${DEFAULT-VALUE}")
+  @Option(
+      names = "--heads",
+      defaultValue = "8",
+      description = "Its attention heads (default: ${DEFAULT-VALUE}).")
   private int heads;
 
-  @Option(names = "--vocabulary", defaultValue = "4096", description = "${DEFAULT-VALUE}")
+  @Option(
+      names = "--vocabulary",
+      defaultValue = "4096",
+      description = "Its tokens (default: ${DEFAULT-VALUE}).")
   private int vocabulary;
 
   @Option(
@@ -337,7 +354,7 @@ final class ModelBenchmark implements Callable<Integer> {
     int[] taken = new int[threads];
     for (int i = 0; rows.size() < TRAINING_ROWS; i++) {
       E candidate = row.apply(i);
-      int lane = io.github.sparkrlhf.spark.StableHash.lane(candidate.id(), threads);
+      int lane = StableHash.lane(candidate.id(), threads);
       if (taken[lane] < TRAINING_ROWS / threads) {
         taken[lane]++;
         rows.add(candidate);
@@ -368,7 +385,7 @@ final class ModelBenchmark implements Callable<Integer> {
             .add("response", DataTypes.StringType, false);
     Dataset<Row> texts = spark.createDataFrame(rows, schema).cache();
     TransformerRewardModel reward = new TransformerRewardModel(scorer);
-    return run -> reward.score(texts).agg(java.util.Map.of("score", "count")).first().getLong(0);
+    return run -> reward.score(texts).agg(Map.of("score", "count")).first().getLong(0);
   }
 
   private IntToDoubleFunction ppo() {

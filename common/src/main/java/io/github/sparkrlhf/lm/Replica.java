@@ -13,6 +13,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -100,9 +101,8 @@ public final class Replica implements AutoCloseable {
   }
 
   /**
-   * Runs the backward pass of a scalar loss and writes the gradients into a flat array; a parameter
-   * that the loss does not depend on is left alone there. The thread must be in a training {@link
-   * GradMode}.
+   * Runs the backward pass of a scalar loss and writes the gradients into a flat array, zeros for a
+   * parameter that the loss does not depend on. The thread must be in a training {@link GradMode}.
    *
    * @param loss a scalar
    * @param gradient the flat array; this model's part begins at {@code offset}
@@ -130,6 +130,7 @@ public final class Replica implements AutoCloseable {
   private static void drain(NDArray array, float[] gradient, int start, int size) {
     try (NDArray value = JniUtils.getGradient((PtNDArray) array)) {
       if (value == null) {
+        Arrays.fill(gradient, start, start + size, 0);
         return;
       }
       value.toByteBuffer(true).asFloatBuffer().get(gradient, start, size);

@@ -121,7 +121,10 @@ public final class RolloutSampler {
     }
   }
 
-  /** The lanes that have something to do; the samples of a prompt stand side by side. */
+  /**
+   * The lanes that have something to do, each with as many short prompts as others; the samples of
+   * a prompt stand side by side.
+   */
   private List<List<Ask>> byLane(List<Prompt> prompts, int samplesPerPrompt) {
     List<Prompt> sorted = new ArrayList<>(prompts);
     sorted.sort(
@@ -129,8 +132,9 @@ public final class RolloutSampler {
             .thenComparing(Prompt::id));
     List<List<Ask>> byLane = new ArrayList<>();
     IntStream.range(0, lanes).forEach(lane -> byLane.add(new ArrayList<>()));
-    for (Prompt prompt : sorted) {
-      List<Ask> lane = byLane.get(StableHash.lane(prompt.id(), lanes));
+    for (int i = 0; i < sorted.size(); i++) {
+      Prompt prompt = sorted.get(i);
+      List<Ask> lane = byLane.get(i % lanes);
       for (int sample = 0; sample < samplesPerPrompt; sample++) {
         lane.add(new Ask(prompt.id() + "-" + sample, prompt, sample));
       }

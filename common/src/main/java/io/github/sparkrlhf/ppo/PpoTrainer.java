@@ -22,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Supplier;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
@@ -32,6 +33,8 @@ import org.apache.spark.sql.SparkSession;
  * and gradients run on the executors; the driver keeps the weights.
  */
 public final class PpoTrainer {
+  /** What the names of metrics begin with that say how long a phase took. */
+  static final String SECONDS = "seconds/";
 
   private final JavaSparkContext context;
   private final PpoSettings settings;
@@ -156,7 +159,7 @@ public final class PpoTrainer {
     Map<String, Double> metrics = new LinkedHashMap<>();
     Experience experience = experience(state, reference, prompts, iteration, metrics);
     metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
-    update(state, experience, iteration, metrics);
+    metrics.putAll(timed(metrics, "update", () -> update(state, experience, iteration)));
     state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
     state.iteration = iteration + 1;
     metrics.put("episode", (double) settings.sampling().responses() * state.iteration);
@@ -187,24 +190,18 @@ public final class PpoTrainer {
       int iteration,
       Map<String, Double> metrics) {
     List<Rollout> rollouts =
-        sampler.sample(
-            networks.part(PpoModels.POLICY, state.weights),
-            drawn(prompts, iteration),
-            settings.sampling().samplesPerPrompt(),
-            iteration);
-    WeightView view = networks.view();
-    ForwardPass pass = new ForwardPass(models, reference, settings.sampling().temperature());
-    List<ForwardPass.Outputs> outputs;
-    try (TrainingEngine<PpoExample> engine =
-        engine(rollouts.stream().map(PpoExample::of).toList(), iteration)) {
-      outputs =
-          engine.map(
-              state.weights,
-              0,
-              "ppo: log-probabilities and values of iteration " + iteration,
-              (weights, rows) -> pass.apply(view.all(weights), rows));
-    }
-    double[] raw = rewardScores.of(rollouts, prompts);
+        timed(
+            metrics,
+            "sampling",
+            () ->
+                sampler.sample(
+                    networks.part(PpoModels.POLICY, state.weights),
+                    drawn(prompts, iteration),
+                    settings.sampling().samplesPerPrompt(),
+                    iteration));
+    List<ForwardPass.Outputs> outputs =
+        timed(metrics, "networks", () -> outputs(state, reference, rollouts, iteration));
+    double[] raw = timed(metrics, "scoring", () -> rewardScores.of(rollouts, prompts));
     metrics.put("objective/raw_scores", PpoState.mean(raw));
     state.scaleOnce(raw);
     double[] scores = new double[raw.length];
@@ -220,6 +217,29 @@ public final class PpoTrainer {
           "the KL to the reference before the first step", PpoState.mean(experience.kl), 1e-9);
     }
     return experience;
+  }
+
+  /** Log-probabilities of policy and reference, and values. */
+  private List<ForwardPass.Outputs> outputs(
+      PpoState state, Broadcast<FloatArray> reference, List<Rollout> rollouts, int iteration) {
+    WeightView view = networks.view();
+    ForwardPass pass = new ForwardPass(models, reference, settings.sampling().temperature());
+    try (TrainingEngine<PpoExample> engine =
+        engine(rollouts.stream().map(PpoExample::of).toList(), iteration)) {
+      return engine.map(
+          state.weights,
+          0,
+          "ppo: log-probabilities and values of iteration " + iteration,
+          (weights, rows) -> pass.apply(view.all(weights), rows));
+    }
+  }
+
+  /** Runs a phase of an iteration and records its seconds. */
+  private static <T> T timed(Map<String, Double> metrics, String phase, Supplier<T> work) {
+    long startedNanos = System.nanoTime();
+    T result = work.get();
+    metrics.put(SECONDS + phase, (System.nanoTime() - startedNanos) / 1e9);
+    return result;
   }
 
   private List<RolloutSampler.Prompt> drawn(List<RolloutSampler.Prompt> prompts, int iteration) {
@@ -244,15 +264,14 @@ public final class PpoTrainer {
     long seed = new CounterRandom(settings.seed(), "minibatches").bits(iteration);
     return new TrainingEngine<>(
         context,
-        context.parallelize(examples, Math.max(1, context.defaultParallelism())),
+        examples,
         new LaneSettings(
             settings.lanes(), settings.microBatch(), seed, LaneSettings.Order.SHUFFLED),
         networks.objective(objective));
   }
 
   /** Epochs over minibatches; log-probabilities, values and advantages stay fixed. */
-  private void update(
-      PpoState state, Experience experience, int iteration, Map<String, Double> metrics) {
+  private Map<String, Double> update(PpoState state, Experience experience, int iteration) {
     List<PpoMetrics.Minibatch> minibatches = new ArrayList<>();
     EarlyStop earlyStop = new EarlyStop(settings.update().targetApproxKl());
     double learningRate = schedule().at(iteration);
@@ -279,10 +298,11 @@ public final class PpoTrainer {
         }
       }
     }
-    metrics.putAll(PpoMetrics.ofUpdate(minibatches));
+    Map<String, Double> metrics = new LinkedHashMap<>(PpoMetrics.ofUpdate(minibatches));
     metrics.put("policy/gradient_norm", gradientNorm / Math.max(1, steps));
     metrics.put("update/steps", (double) steps);
     metrics.put("lr", learningRate);
+    return metrics;
   }
 
   private LearningRateSchedule schedule() {
@@ -315,11 +335,15 @@ public final class PpoTrainer {
   private static String describe(Map<String, Double> metrics) {
     return String.format(
         Locale.ROOT,
-        "score %.3f, KL %.3f nats, length %.1f, value loss %.3f, clipped %.1f %%",
+        "score %.3f, KL %.3f nats, length %.1f, value loss %.3f, clipped %.1f %%; sampling %.1f s, networks %.1f s, scoring %.1f s, update %.1f s",
         metrics.get("objective/raw_scores"),
         metrics.get("objective/kl"),
         metrics.get("response/length_mean"),
         metrics.get("loss/value_avg"),
-        100 * metrics.get("policy/clipfrac_avg"));
+        100 * metrics.get("policy/clipfrac_avg"),
+        metrics.get(SECONDS + "sampling"),
+        metrics.get(SECONDS + "networks"),
+        metrics.get(SECONDS + "scoring"),
+        metrics.get(SECONDS + "update"));
   }
 }

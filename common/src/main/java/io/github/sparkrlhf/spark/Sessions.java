@@ -90,6 +90,8 @@ public final class Sessions {
     defaults.put("spark.executorEnv.MALLOC_TOP_PAD_", "268435456");
     // Every task of a round returns a gradient as long as the model's weights.
     defaults.put("spark.driver.maxResultSize", "0");
+    // As one message if Spark's largest allows it; else a gradient takes the way of cached blocks.
+    defaults.put("spark.task.maxDirectResultSize", Integer.toString(128 << 20));
     // Weights do not compress; trying costs more than it saves.
     defaults.put("spark.broadcast.compress", "false");
     // Trying four encodings on each value costs several times what a cache of votes saves.

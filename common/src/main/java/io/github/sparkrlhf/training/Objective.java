@@ -24,8 +24,8 @@ public interface Objective<E extends Example> extends Serializable {
    *
    * @param weights all weights, flat; read only
    * @param rows not empty
-   * @param gradient receives the gradient of the loss <em>sum</em>; zero on entry; null if only the
-   *     sums are wanted
+   * @param gradient receives the gradient of the loss <em>sum</em>, every element of it; of any
+   *     content on entry; null if only the sums are wanted
    * @return the sums, {@link #LOSS} and {@link #COUNT} first
    */
   double[] compute(float[] weights, List<E> rows, float[] gradient);

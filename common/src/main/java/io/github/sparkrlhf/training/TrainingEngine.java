@@ -5,15 +5,16 @@ import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.StableHash;
 import java.io.Serializable;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.TreeMap;
+import java.util.function.BiFunction;
 import org.apache.spark.Partitioner;
+import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.storage.StorageLevel;
 import scala.Tuple2;
 
@@ -32,6 +33,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
   private final JavaRDD<Lane<E>> lanes;
   private final long rows;
   private final int stepsPerEpoch;
+  private boolean withinOneJvm;
 
   /**
    * What a round returns.
@@ -58,23 +60,6 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     List<R> apply(float[] weights, List<E> rows);
   }
 
-  /** What one task returns: the sum of its subtree of lanes. */
-  private record Partial(
-      GradientTree.Subtree<FloatArray> gradient,
-      GradientTree.Subtree<double[]> sums,
-      Volume volume,
-      ArrayList<String> notFinite)
-      implements Serializable {}
-
-  /** What a task that works on one lane returns for this gradient. */
-  static Serializable resultLike(float[] gradient) {
-    return new Partial(
-        new GradientTree.Subtree<>(0, 1, new FloatArray(gradient)),
-        new GradientTree.Subtree<>(0, 1, new double[Objective.COUNT + 1]),
-        Volume.NONE,
-        new ArrayList<>());
-  }
-
   /**
    * Deals the rows into lanes and keeps them on the executors.
    *
@@ -97,15 +82,39 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       LaneSettings settings,
       Objective<E> objective,
       int parallelism) {
+    this(context, dealtByHash(examples, settings.lanes()), settings, objective, parallelism);
+  }
+
+  /**
+   * Deals rows that the driver holds, in equal numbers, in the order of their hashes.
+   *
+   * @param examples the training set
+   * @throws JobFailure if there is no row, or an id occurs twice
+   */
+  public TrainingEngine(
+      JavaSparkContext context, List<E> examples, LaneSettings settings, Objective<E> objective) {
+    this(
+        context,
+        dealtEvenly(context, examples, settings.lanes()),
+        settings,
+        objective,
+        context.defaultParallelism());
+  }
+
+  private TrainingEngine(
+      JavaSparkContext context,
+      JavaPairRDD<Integer, E> dealt,
+      LaneSettings settings,
+      Objective<E> objective,
+      int parallelism) {
     this.context = context;
     this.settings = settings;
     this.objective = objective;
-    int laneCount = settings.lanes();
-    int partitions = partitions(laneCount, parallelism);
-    int lanesPerPartition = laneCount / partitions;
+    this.withinOneJvm = Exchange.isWithinOneJvm(context);
+    int partitions = partitions(settings.lanes(), parallelism);
+    int lanesPerPartition = settings.lanes() / partitions;
     this.lanes =
-        examples
-            .mapToPair(row -> new Tuple2<>(StableHash.lane(row.id(), laneCount), row))
+        dealt
             .partitionBy(new LaneRangePartitioner(partitions, lanesPerPartition))
             .<Lane<E>>mapPartitionsWithIndex(
                 (partition, pairs) ->
@@ -115,12 +124,29 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     this.rows =
         JobDescriptions.described(
             context.sc(),
-            "deal rows into " + laneCount + " lanes",
+            "deal rows into " + settings.lanes() + " lanes",
             () -> lanes.map(Lane::size).fold(0, Integer::sum).longValue());
     if (rows == 0) {
       throw JobFailure.dataQuality("Cannot train: there are no rows");
     }
     this.stepsPerEpoch = settings.stepsPerEpoch(rows);
+  }
+
+  private static <E extends Example> JavaPairRDD<Integer, E> dealtByHash(
+      JavaRDD<E> examples, int lanes) {
+    return examples.mapToPair(row -> new Tuple2<>(StableHash.lane(row.id(), lanes), row));
+  }
+
+  private static <E extends Example> JavaPairRDD<Integer, E> dealtEvenly(
+      JavaSparkContext context, List<E> examples, int lanes) {
+    List<E> sorted = new ArrayList<>(examples);
+    sorted.sort(
+        Comparator.<E>comparingLong(row -> StableHash.of(row.id())).thenComparing(Example::id));
+    List<Tuple2<Integer, E>> dealt = new ArrayList<>(sorted.size());
+    for (int i = 0; i < sorted.size(); i++) {
+      dealt.add(new Tuple2<>(i % lanes, sorted.get(i)));
+    }
+    return context.parallelizePairs(dealt, context.defaultParallelism());
   }
 
   /** The largest power of two that is neither above the lanes nor above the parallelism. */
@@ -138,6 +164,11 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     List<Lane<E>> lanes = new ArrayList<>();
     byLane.forEach((number, rows) -> lanes.add(new Lane<>(number, rows)));
     return lanes.iterator();
+  }
+
+  /** Sends arrays through Spark as on a cluster, also in local mode. */
+  void exchangeThroughSpark() {
+    withinOneJvm = false;
   }
 
   /** How many rows the training set has. */
@@ -158,9 +189,12 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
    * @throws JobFailure if a loss or a gradient is NaN or infinite; names the rows
    */
   public Round round(float[] weights, int epoch, int step, String description) {
-    List<Partial> partials =
-        onLanes(weights, description, new GradientTask<>(objective, epoch, step, this));
-    Round sum = finish(partials);
+    Round sum =
+        onLanes(
+            weights,
+            description,
+            new GradientTask<>(objective, epoch, step, stepsPerEpoch, settings),
+            this::finish);
     if (sum.gradient() == null) {
       throw JobFailure.failure("Cannot train: step " + step + " has no rows");
     }
@@ -173,7 +207,12 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
 
   /** The sums of the objective over all rows, without gradients. */
   public double[] evaluate(float[] weights, String description) {
-    return finish(onLanes(weights, description, new GradientTask<>(objective, 0, -1, this))).sums();
+    return onLanes(
+            weights,
+            description,
+            new GradientTask<>(objective, 0, -1, stepsPerEpoch, settings),
+            this::finish)
+        .sums();
   }
 
   /**
@@ -189,46 +228,51 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     return onLanes(
         weights,
         description,
-        (broadcast, laneIterator) -> {
+        (exchange, laneIterator) -> {
           List<R> results = new ArrayList<>();
           while (laneIterator.hasNext()) {
             Lane<E> lane = laneIterator.next();
             for (int step = 0; step < steps; step++) {
               for (List<E> batch : lane.microBatches(epoch, step, steps, plan)) {
-                results.addAll(function.apply(broadcast, batch));
+                results.addAll(function.apply(exchange.weights(), batch));
               }
             }
           }
           return results.iterator();
-        });
+        },
+        (exchange, results) -> results);
   }
 
-  private interface LaneTask<E extends Example, R> extends Serializable {
-    Iterator<R> run(float[] weights, Iterator<Lane<E>> lanes);
+  /** Work on the lanes of a task. */
+  interface LaneTask<E extends Example, R> extends Serializable {
+    Iterator<R> run(Exchange exchange, Iterator<Lane<E>> lanes);
   }
 
-  private <R> List<R> onLanes(float[] weights, String description, LaneTask<E, R> task) {
+  /** Runs a task over all lanes; what it returns is unpacked before the round's exchange ends. */
+  private <R, T> T onLanes(
+      float[] weights,
+      String description,
+      LaneTask<E, R> task,
+      BiFunction<Exchange, List<R>, T> unpack) {
     // A copy: tasks may still hold the array when the optimiser steps the caller's in place.
-    Broadcast<FloatArray> broadcast = context.broadcast(new FloatArray(weights.clone()));
-    try {
+    try (Exchange exchange = Exchange.open(context, withinOneJvm, weights.clone())) {
       FlatMapFunction<Iterator<Lane<E>>, R> function =
-          laneIterator -> task.run(broadcast.value().values(), laneIterator);
-      return JobDescriptions.described(
-          context.sc(), description, () -> lanes.mapPartitions(function).collect());
-    } finally {
-      broadcast.destroy();
+          laneIterator -> task.run(exchange, laneIterator);
+      List<R> results =
+          JobDescriptions.described(
+              context.sc(), description, () -> lanes.mapPartitions(function).collect());
+      return unpack.apply(exchange, results);
     }
   }
 
-  private Round finish(List<Partial> partials) {
+  private Round finish(Exchange exchange, List<GradientTask.Partial> partials) {
     List<String> notFinite = new ArrayList<>();
     List<GradientTree.Subtree<float[]>> gradients = new ArrayList<>();
     List<GradientTree.Subtree<double[]>> sums = new ArrayList<>();
     Volume volume = Volume.NONE;
-    for (Partial partial : partials) {
+    for (GradientTask.Partial partial : partials) {
       notFinite.addAll(partial.notFinite());
-      FloatArray gradient = partial.gradient().sum();
-      gradients.add(partial.gradient().withSum(gradient == null ? null : gradient.values()));
+      gradients.add(partial.gradient().withSum(exchange.unpack(partial.gradient().sum())));
       sums.add(partial.sums());
       volume = volume.plus(partial.volume());
     }
@@ -246,116 +290,6 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
   @Override
   public void close() {
     lanes.unpersist(false);
-  }
-
-  /** Computes the micro-batches of a task's lanes and sums them. */
-  private static final class GradientTask<E extends Example> implements LaneTask<E, Partial> {
-    private static final long serialVersionUID = 1L;
-
-    private final Objective<E> objective;
-    private final int epoch;
-    private final int step;
-    private final int steps;
-    private final LaneSettings plan;
-
-    /** A task for one step, or for all steps without gradients if {@code step} is negative. */
-    GradientTask(Objective<E> objective, int epoch, int step, TrainingEngine<E> engine) {
-      this.objective = objective;
-      this.epoch = epoch;
-      this.step = step;
-      this.steps = engine.stepsPerEpoch;
-      this.plan = engine.settings;
-    }
-
-    @Override
-    public Iterator<Partial> run(float[] weights, Iterator<Lane<E>> lanes) {
-      GradientTree<float[]> gradients = null;
-      GradientTree<double[]> sums = null;
-      Volume volume = Volume.NONE;
-      ArrayList<String> notFinite = new ArrayList<>();
-      float[] scratch = null;
-      while (lanes.hasNext()) {
-        Lane<E> lane = lanes.next();
-        if (gradients == null) {
-          gradients = GradientTree.ofFloats(lane.number());
-          sums = GradientTree.ofDoubles(lane.number());
-        }
-        float[] gradient = null;
-        double[] laneSums = null;
-        for (List<E> batch : microBatches(lane)) {
-          volume = volume.plus(Volume.of(batch));
-          if (step < 0) {
-            laneSums = sum(laneSums, compute(weights, batch, null, notFinite));
-          } else if (gradient == null) {
-            gradient = zeros(gradients.takeSpare());
-            laneSums = compute(weights, batch, gradient, notFinite);
-          } else {
-            scratch = zeros(scratch);
-            laneSums = sum(laneSums, compute(weights, batch, scratch, notFinite));
-            add(gradient, scratch);
-          }
-        }
-        gradients.push(gradient);
-        sums.push(laneSums);
-      }
-      GradientTree.Subtree<float[]> sum = gradients.result();
-      FloatArray gradient = sum.sum() == null ? null : new FloatArray(sum.sum());
-      return List.of(new Partial(sum.withSum(gradient), sums.result(), volume, notFinite))
-          .iterator();
-    }
-
-    private List<List<E>> microBatches(Lane<E> lane) {
-      if (step >= 0) {
-        return lane.microBatches(epoch, step, steps, plan);
-      }
-      List<List<E>> all = new ArrayList<>();
-      for (int each = 0; each < steps; each++) {
-        all.addAll(lane.microBatches(epoch, each, steps, plan));
-      }
-      return all;
-    }
-
-    private double[] compute(
-        float[] weights, List<E> batch, float[] gradient, List<String> notFinite) {
-      double[] sums = objective.compute(weights, batch, gradient);
-      if (!Double.isFinite(sums[Objective.LOSS]) || (gradient != null && !isFinite(gradient))) {
-        batch.forEach(row -> notFinite.add(row.id()));
-      }
-      return sums;
-    }
-
-    private float[] zeros(float[] spare) {
-      if (spare == null) {
-        return new float[objective.parameterCount()];
-      }
-      Arrays.fill(spare, 0f);
-      return spare;
-    }
-
-    private static boolean isFinite(float[] values) {
-      float zeroUnlessNot = 0;
-      for (float value : values) {
-        zeroUnlessNot += 0 * value;
-      }
-      return zeroUnlessNot == 0;
-    }
-
-    private static void add(float[] total, float[] values) {
-      for (int i = 0; i < total.length; i++) {
-        total[i] += values[i];
-      }
-    }
-
-    /** The total so far, null before the first, and one more. */
-    private static double[] sum(double[] total, double[] values) {
-      if (total == null) {
-        return values;
-      }
-      for (int i = 0; i < total.length; i++) {
-        total[i] += values[i];
-      }
-      return total;
-    }
   }
 
   /** Lanes {@code [p·k, (p+1)·k)} go to partition p. */

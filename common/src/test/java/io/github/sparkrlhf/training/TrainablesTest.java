@@ -172,6 +172,7 @@ class TrainablesTest {
             CONTEXT.parallelize(SyntheticRows.of(ROWS, 1), 2),
             LANES,
             trainables.objective(new LanguageModelObjective(model.config())))) {
+      engine.exchangeThroughSpark();
       CONTEXT.sc().listenerBus().waitUntilEmpty();
       CONTEXT.sc().addSparkListener(listener);
       engine.round(random(trainables.initial().length), 0, 0, "test");

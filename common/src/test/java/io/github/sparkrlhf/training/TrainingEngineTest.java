@@ -9,6 +9,7 @@ import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.spark.StableHash;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
@@ -32,6 +33,7 @@ class TrainingEngineTest {
     try (TrainingEngine<TextExample> alone = engine(1, 1, LANES);
         TrainingEngine<TextExample> spread = engine(parallelism, 5, LANES)) {
       assertThat(alone.stepsPerEpoch()).isEqualTo(3);
+      spread.exchangeThroughSpark();
       for (int step = 0; step < 3; step++) {
         TrainingEngine.Round expected = alone.round(WEIGHTS, 1, step, "test");
         TrainingEngine.Round found = spread.round(WEIGHTS, 1, step, "test");
@@ -40,6 +42,27 @@ class TrainingEngineTest {
         assertThat(GradientClipping.globalNorm(found.gradient(), 1e9)).isGreaterThan(0.01);
       }
       assertThat(spread.evaluate(WEIGHTS, "test")).isEqualTo(alone.evaluate(WEIGHTS, "test"));
+    }
+  }
+
+  @Test
+  void rowsThatTheDriverHoldsAreDealtInEqualNumbersWhateverTheirOrder() {
+    List<TextExample> rows = new ArrayList<>(SyntheticRows.of(ROWS, 1));
+    LaneSettings lanes = new LaneSettings(4, ROWS, 7);
+    LanguageModelObjective objective = new LanguageModelObjective(SyntheticRows.CONFIG);
+    TrainingEngine.RowFunction<TextExample, Integer> sizes =
+        (weights, batch) -> Collections.nCopies(batch.size(), batch.size());
+    try (TrainingEngine<TextExample> inOrder =
+        new TrainingEngine<>(CONTEXT, rows, lanes, objective)) {
+      Collections.reverse(rows);
+      try (TrainingEngine<TextExample> reversed =
+          new TrainingEngine<>(CONTEXT, rows, lanes, objective)) {
+        assertThat(inOrder.map(WEIGHTS, 0, "test", sizes))
+            .hasSize(ROWS)
+            .allMatch(size -> size == ROWS / 4 || size == (ROWS + 3) / 4);
+        assertThat(reversed.round(WEIGHTS, 0, 0, "test").gradient())
+            .isEqualTo(inOrder.round(WEIGHTS, 0, 0, "test").gradient());
+      }
     }
   }
 
@@ -242,6 +265,9 @@ class TrainingEngineTest {
     @Override
     public double[] compute(float[] weights, List<TextExample> rows, float[] gradient) {
       boolean bad = rows.stream().anyMatch(row -> row.id().equals(id));
+      if (gradient != null) {
+        Arrays.fill(gradient, 0);
+      }
       if (bad && !inLoss && gradient != null) {
         gradient[1] = Float.NEGATIVE_INFINITY;
       }

@@ -39,9 +39,11 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.function.IntFunction;
 import java.util.function.IntToDoubleFunction;
@@ -77,6 +79,7 @@ final class ModelBenchmark implements Callable<Integer> {
   private static final int GENERATION_BATCH = 32;
   private static final int SCORED = 256;
   private static final int SHORTEST_SCORED = 32;
+  private static final int ROLLOUTS = 64;
   private static final double GIGA = 1e9;
 
   /** What is measured. */
@@ -144,6 +147,7 @@ final class ModelBenchmark implements Callable<Integer> {
   private JavaSparkContext context;
   private LanguageModel model;
   private LanguageModel scorer;
+  private final List<Double> ceilings = new ArrayList<>();
 
   /** Prints a table. */
   public static void main(String[] args) {
@@ -168,24 +172,32 @@ final class ModelBenchmark implements Callable<Integer> {
         model.weights().length, threads, repeat);
     System.out.printf(
         "%-34s %9s %19s %9s %7s%n", "work", "per s", "least to most", "GFLOP/s", "of sgemm");
-    double ceiling = sgemm();
+    ceiling();
     for (Work work : works) {
       switch (work) {
-        case GENERATE -> report("generated tokens", generationFlops(), ceiling, this::generation);
+        case GENERATE -> report("generated tokens", generationFlops(), timed(this::generation));
         case TRAIN ->
-            report("trained tokens", 3 * tokenFlops(TRAINING_TOKENS, true), ceiling, training());
+            report("trained tokens", 3 * tokenFlops(TRAINING_TOKENS, true), timed(training()));
         case REWARD ->
             report(
                 "trained pairs",
                 6.0 * TRAINING_TOKENS * tokenFlops(TRAINING_TOKENS, false),
-                ceiling,
-                rewardTraining());
+                timed(rewardTraining()));
         case SCORE ->
-            report("scored sequences, 32 to 256 tokens", scoringFlops(), ceiling, scoring());
-        case PPO -> report("PPO iterations", ppoFlops(), ceiling, ppo());
+            report("scored sequences, 32 to 256 tokens", scoringFlops(), timed(scoring()));
+        case PPO -> report("PPO iterations", ppoFlops(), this::ppo);
         default -> throw new IllegalStateException("unknown work " + work);
       }
     }
+    Collections.sort(ceilings);
+    System.out.printf(
+        Locale.ROOT,
+        "sgemm, %d × %d, between the runs: %.0f GFLOP/s (%.0f–%.0f)%n",
+        SGEMM_SIZE,
+        SGEMM_SIZE,
+        ceilings.get(ceilings.size() / 2),
+        ceilings.get(0),
+        ceilings.get(ceilings.size() - 1));
     spark.stop();
     return 0;
   }
@@ -215,56 +227,64 @@ final class ModelBenchmark implements Callable<Integer> {
   /** Sampling, three networks over the samples, a reward model, four epochs for two networks. */
   private double ppoFlops() {
     double length = PROMPT_TOKENS + NEW_TOKENS;
-    double rows = 64;
+    double rows = ROLLOUTS;
     double trunk = length * tokenFlops(length, false);
     double logits = NEW_TOKENS * 2.0 * hiddenSize * vocabulary;
     double sampled = NEW_TOKENS * generationFlops();
     return rows * (sampled + 2 * (trunk + logits) + 2 * trunk + 4 * 3 * (2 * trunk + logits));
   }
 
-  /** Measures how many units a call does per second. */
-  private void report(String what, double flopsPerUnit, double ceiling, IntToDoubleFunction units) {
-    double unused = units.applyAsDouble(-1);
-    double[] perSecond = new double[repeat];
-    for (int i = 0; i < repeat; i++) {
-      long startedNanos = System.nanoTime();
-      double count = units.applyAsDouble(i);
-      perSecond[i] = count / ((System.nanoTime() - startedNanos) / GIGA);
-    }
-    line(what, perSecond, flopsPerUnit, ceiling);
+  /** Work that is measured: how many units a run did per second. */
+  private interface Rate {
+    double of(int run);
   }
 
-  private static void line(String what, double[] perSecond, double flopsPerUnit, double ceiling) {
+  /** How many of the units that a call returns are done per second. */
+  private static Rate timed(IntToDoubleFunction units) {
+    return run -> {
+      long startedNanos = System.nanoTime();
+      double count = units.applyAsDouble(run);
+      return count / ((System.nanoTime() - startedNanos) / GIGA);
+    };
+  }
+
+  /** Each run stands between two measurements of the ceiling: other load changes within minutes. */
+  private void report(String what, double flopsPerUnit, Rate rate) {
+    double unused = rate.of(-1);
+    double[] perSecond = new double[repeat];
+    double[] shares = new double[repeat];
+    double before = ceiling();
+    for (int i = 0; i < repeat; i++) {
+      perSecond[i] = rate.of(i);
+      double after = ceiling();
+      shares[i] = perSecond[i] * flopsPerUnit / GIGA / ((before + after) / 2);
+      before = after;
+    }
     Arrays.sort(perSecond);
-    double median = perSecond[perSecond.length / 2];
-    double gigaflops = median * flopsPerUnit / GIGA;
+    Arrays.sort(shares);
     System.out.printf(
         Locale.ROOT,
-        "%-34s %9.2f %9.2f–%9.2f %9.1f %6.0f %%%n",
+        "%-34s %9.2f %9.2f–%9.2f %9.1f %6.0f %% (%.0f–%.0f)%n",
         what,
-        median,
+        perSecond[repeat / 2],
         perSecond[0],
-        perSecond[perSecond.length - 1],
-        gigaflops,
-        100 * gigaflops / (ceiling == 0 ? gigaflops : ceiling));
+        perSecond[repeat - 1],
+        perSecond[repeat / 2] * flopsPerUnit / GIGA,
+        100 * shares[repeat / 2],
+        100 * shares[0],
+        100 * shares[repeat - 1]);
   }
 
   /** GFLOP/s of products of large square matrices in as many tasks as everything else has. */
-  private double sgemm() {
-    double flops = 2.0 * SGEMM_SIZE * SGEMM_SIZE * SGEMM_SIZE;
-    double[] perSecond = new double[repeat];
-    for (int i = -1; i < repeat; i++) {
-      double sum =
-          context
-              .parallelize(IntStream.range(0, threads).boxed().toList(), threads)
-              .map(task -> products(SGEMM_SIZE))
-              .reduce(Double::sum);
-      if (i >= 0) {
-        perSecond[i] = sum;
-      }
-    }
-    line("sgemm, " + SGEMM_SIZE + " × " + SGEMM_SIZE, perSecond, flops, 0);
-    return perSecond[repeat / 2] * flops / GIGA;
+  private double ceiling() {
+    double perSecond =
+        context
+            .parallelize(IntStream.range(0, threads).boxed().toList(), threads)
+            .map(task -> products(SGEMM_SIZE))
+            .reduce(Double::sum);
+    double gigaflops = perSecond * 2.0 * SGEMM_SIZE * SGEMM_SIZE * SGEMM_SIZE / GIGA;
+    ceilings.add(gigaflops);
+    return gigaflops;
   }
 
   private static double products(int size) {
@@ -388,34 +408,39 @@ final class ModelBenchmark implements Callable<Integer> {
     return run -> reward.score(texts).agg(Map.of("score", "count")).first().getLong(0);
   }
 
-  private IntToDoubleFunction ppo() {
-    return run -> {
-      PpoTrainer trainer =
-          new PpoTrainer(
-              spark,
-              Trainables.all(model, scorer),
-              new TransformerRewardModel(scorer),
-              ppoSettings());
-      double[] seconds = new double[1];
-      trainer.train(
-          prompts(64),
-          new Checkpoints(Path.of("target/none"), "none", trainer.parameterLayout(), 1),
-          (iteration, rollouts, metrics) -> {
-            if (metrics.containsKey("eps")) {
-              seconds[0] += 64 / metrics.get("eps");
-            }
-          },
-          new Progress(new PrintStream(OutputStream.nullOutputStream()), "ppo", 2));
-      System.out.printf(Locale.ROOT, "  one PPO iteration: %.1f s%n", seconds[0] / 2);
-      // The final policy is sampled once more without an update; about a fifth of an iteration.
-      return 2;
-    };
+  /** Two iterations; the final policy's sampling after them is not counted. */
+  private double ppo(int run) {
+    PpoTrainer trainer =
+        new PpoTrainer(
+            spark,
+            Trainables.all(model, scorer),
+            new TransformerRewardModel(scorer),
+            ppoSettings());
+    Map<String, Double> seconds = new TreeMap<>();
+    trainer.train(
+        prompts(ROLLOUTS),
+        new Checkpoints(Path.of("target/none"), "none", trainer.parameterLayout(), 1),
+        (iteration, rollouts, metrics) -> {
+          if (metrics.containsKey("eps")) {
+            seconds.merge("iteration", ROLLOUTS / metrics.get("eps"), Double::sum);
+            metrics.forEach(
+                (name, value) -> {
+                  if (name.startsWith("seconds/")) {
+                    seconds.merge(name, value, Double::sum);
+                  }
+                });
+          }
+        },
+        new Progress(new PrintStream(OutputStream.nullOutputStream()), "ppo", 2));
+    seconds.replaceAll((phase, sum) -> Math.round(10 * sum / 2) / 10.0);
+    System.out.println("  seconds of a PPO iteration: " + seconds);
+    return 1 / seconds.get("iteration");
   }
 
   private PpoSettings ppoSettings() {
     return new PpoSettings(
         2,
-        new PpoSettings.Sampling(64, 1, NEW_TOKENS, 1, GENERATION_BATCH),
+        new PpoSettings.Sampling(ROLLOUTS, 1, NEW_TOKENS, 1, GENERATION_BATCH),
         new PpoSettings.Reward(
             KlController.fixed(0.05), KlEstimator.K1, 0, PpoSettings.ScoreScaling.NONE, 1, 0.95),
         new PpoSettings.Update(

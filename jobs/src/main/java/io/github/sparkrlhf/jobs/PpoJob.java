@@ -206,7 +206,8 @@ final class PpoJob extends JobCommand {
         context
             .run()
             .rows(Table.PPO_METRICS)
-            .filter("iteration = " + iteration + " AND metric <> 'eps'")
+            .filter(
+                "iteration = " + iteration + " AND metric <> 'eps' AND metric NOT LIKE 'seconds/%'")
             .select("metric", "value")
             .collectAsList()) {
       metrics.put(row.getString(0), row.getDouble(1));

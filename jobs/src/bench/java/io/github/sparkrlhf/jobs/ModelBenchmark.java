@@ -80,6 +80,7 @@ final class ModelBenchmark implements Callable<Integer> {
   private static final int SCORED = 256;
   private static final int SHORTEST_SCORED = 32;
   private static final int ROLLOUTS = 64;
+  private static final int WARM_UP_SECONDS = 10;
   private static final double GIGA = 1e9;
 
   /** What is measured. */
@@ -139,7 +140,7 @@ final class ModelBenchmark implements Callable<Integer> {
       names = "--repeat",
       defaultValue = "5",
       description =
-          "How often each is measured, after one run that does not count (default: ${DEFAULT-VALUE}).")
+          "How often each is measured, after runs of 10 seconds that do not count (default: ${DEFAULT-VALUE}).")
   private int repeat;
 
   private final CounterRandom random = new CounterRandom(1, "benchmark");
@@ -250,7 +251,11 @@ final class ModelBenchmark implements Callable<Integer> {
 
   /** Each run stands between two measurements of the ceiling: other load changes within minutes. */
   private void report(String what, double flopsPerUnit, Rate rate) {
-    double unused = rate.of(-1);
+    long startedNanos = System.nanoTime();
+    int warmUps = 0;
+    do {
+      double unused = rate.of(--warmUps);
+    } while (System.nanoTime() - startedNanos < WARM_UP_SECONDS * GIGA);
     double[] perSecond = new double[repeat];
     double[] shares = new double[repeat];
     double before = ceiling();

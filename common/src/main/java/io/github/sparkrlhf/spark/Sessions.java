@@ -96,6 +96,8 @@ public final class Sessions {
     defaults.put("spark.broadcast.compress", "false");
     // Trying four encodings on each value costs several times what a cache of votes saves.
     defaults.put("spark.sql.inMemoryColumnarStorage.compressed", "false");
+    // A run of pairs compiles 400 classes; Spark keeps 100 and compiles the same ones again.
+    defaults.put("spark.sql.codegen.cache.maxEntries", "2000");
     // Spark keeps the plans of past queries for its UI, up to gigabytes of text.
     defaults.put("spark.sql.maxPlanStringLength", "100000");
     defaults.put("spark.sql.ui.retainedExecutions", "100");

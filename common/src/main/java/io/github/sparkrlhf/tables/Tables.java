@@ -6,6 +6,7 @@ import static org.apache.spark.sql.functions.lit;
 import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -13,6 +14,8 @@ import java.util.UUID;
 import java.util.stream.Collectors;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.iceberg.expressions.Expression;
+import org.apache.iceberg.expressions.Expressions;
 import org.apache.iceberg.spark.Spark3Util;
 import org.apache.iceberg.spark.actions.SparkActions;
 import org.apache.spark.sql.Column;
@@ -263,12 +266,24 @@ public final class Tables {
 
   /** Deletes a run's rows that meet a condition; commits nothing if there are none. */
   void delete(Table table, String runId, String condition) {
-    if (written(table, runId).where(condition).isEmpty()) {
-      return;
+    if (hasFiles(table, runId) && !written(table, runId).where(condition).isEmpty()) {
+      spark.sql(
+          "DELETE FROM %s WHERE %s = '%s' AND %s"
+              .formatted(fullName(table), Table.RUN_ID, escaped(runId), condition));
     }
-    spark.sql(
-        "DELETE FROM %s WHERE %s = '%s' AND %s"
-            .formatted(fullName(table), Table.RUN_ID, escaped(runId), condition));
+  }
+
+  /** Tables are partitioned by run: that there is nothing of it is known without a query. */
+  private boolean hasFiles(Table table, String runId) {
+    if (!exists(table)) {
+      return false;
+    }
+    Expression ofRun = Expressions.equal(Table.RUN_ID, runId);
+    try (var files = iceberg(table).newScan().filter(ofRun).planFiles()) {
+      return files.iterator().hasNext();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   void createIfMissing(Table table) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Table;
 import io.github.sparkrlhf.tables.Tables;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -14,6 +15,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.functions;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -47,17 +49,31 @@ class PairsLifecycleTest {
         'conversation-' || (id % 20) AS group_key
       FROM range(400)""";
 
+  /**
+   * Holds the log and the warehouse that tests share: they add runs and leave the log as it was.
+   */
+  @TempDir private static Path shared;
+
+  private static Path log;
+
+  private Path warehouse = shared.resolve("warehouse");
+
   @TempDir private Path folder;
 
-  @Test
-  void aLogThatHasGrownEndsWithTheSameTablesAsIfItWereReadWhole() throws Exception {
-    Path log = folder.resolve("log");
+  /** A log in two files, a run of pairs over the first of them, and one over both. */
+  @BeforeAll
+  static void firstAndWhole() {
+    log = shared.resolve("log");
+    PairsLifecycleTest before = new PairsLifecycleTest();
     append(log, "feedback_id < 'vote-250'");
-    pairs(log, "first");
+    before.pairs(log, "first");
     append(log, "feedback_id >= 'vote-250'");
+    before.pairs(log, "whole");
+  }
 
+  @Test
+  void aLogThatHasGrownEndsWithTheSameTablesAsIfItWereReadWhole() {
     String continued = pairs(log, "continued", "--base", "first");
-    pairs(log, "whole");
 
     assertThat(continued).doesNotContain("reading all rows again");
     assertSame("continued", "whole");
@@ -66,43 +82,44 @@ class PairsLifecycleTest {
 
   @Test
   void aVoteThatIsDeliveredAgainIsFoundInTheEarlierRun() throws Exception {
-    Path log = folder.resolve("log");
-    append(log, "feedback_id < 'vote-250'");
-    pairs(log, "first");
-    append(log, "feedback_id >= 'vote-248'");
+    List<Path> before = files();
+    append(log, "feedback_id IN ('vote-248', 'vote-249')");
+    try {
+      String continued = pairs(log, "redelivered", "--base", "first");
 
-    String continued = pairs(log, "continued", "--base", "first");
-
-    assertThat(continued).contains("Run first has some of the new ids: reading all rows again");
-    assertThat(rows("continued", Table.QUARANTINE))
-        .filteredOn(row -> row.contains("duplicate_feedback_id"))
-        .hasSize(1);
+      assertThat(continued).contains("Run first has some of the new ids: reading all rows again");
+      assertThat(rows("redelivered", Table.QUARANTINE))
+          .filteredOn(row -> row.contains("duplicate_feedback_id"))
+          .hasSize(1);
+    } finally {
+      for (Path file : files()) {
+        if (!before.contains(file)) {
+          Files.delete(file);
+        }
+      }
+    }
   }
 
   @Test
   void anIcebergTableThatHasGrownIsReadFromItsLastSnapshotOn() {
     SparkSession spark = session();
-    String table = "rlhf.rlhf.votes";
+    // Of the same name as the file: rows say which log they are from.
+    String table = "log";
     Tables.open(spark, "rlhf", "rlhf");
     spark.sql("CREATE TABLE " + table + " USING iceberg AS SELECT * FROM (" + VOTES + ") LIMIT 0");
     spark.sql(
         "INSERT INTO " + table + " SELECT * FROM (" + VOTES + ") WHERE feedback_id < 'vote-100'");
-    run("pairs", "--input", table, "--run-id", "first");
+    run("pairs", "--input", table, "--run-id", "table-first");
     spark.sql(
         "INSERT INTO " + table + " SELECT * FROM (" + VOTES + ") WHERE feedback_id >= 'vote-100'");
 
-    run("pairs", "--input", table, "--run-id", "continued", "--base", "first");
-    run("pairs", "--input", table, "--run-id", "whole");
+    run("pairs", "--input", table, "--run-id", "table-continued", "--base", "table-first");
 
-    assertSame("continued", "whole");
+    assertSame("table-continued", "whole");
   }
 
   @Test
   void onlyARunWithTheSameOptionsOverFilesThatAreStillThereCanBeContinued() throws Exception {
-    Path log = folder.resolve("log");
-    append(log, "true");
-    pairs(log, "first");
-
     assertFails(2, "There is no complete run 'nobody'", log, "--base", "nobody");
     assertFails(
         2,
@@ -112,17 +129,26 @@ class PairsLifecycleTest {
         "first",
         "--seed",
         "3");
-    try (Stream<Path> files = Files.list(log)) {
-      for (Path file : files.filter(f -> f.toString().contains("part-")).toList()) {
+    List<Path> moved = files();
+    for (Path file : moved) {
+      Files.move(file, folder.resolve(file.getFileName()));
+    }
+    try {
+      append(log, "feedback_id > 'vote-100'");
+      assertFails(2, "Cannot read only what is new in ", log, "--base", "first");
+    } finally {
+      for (Path file : files()) {
         Files.delete(file);
       }
+      for (Path file : moved) {
+        Files.move(folder.resolve(file.getFileName()), file);
+      }
     }
-    append(log, "feedback_id > 'vote-100'");
-    assertFails(2, "Cannot read only what is new in ", log, "--base", "first");
   }
 
   @Test
   void aForgottenAnnotatorIsNowhereAndEverythingIsAsIfTheyHadNeverVoted() throws Exception {
+    warehouse = folder.resolve("warehouse");
     Path log = folder.resolve("log");
     Path without = folder.resolve("without").resolve("log");
     append(log, "true");
@@ -135,7 +161,6 @@ class PairsLifecycleTest {
 
     assertThat(out).contains("Run run: ").contains("which wrote " + folder.resolve("model"));
     assertSame("run", "without");
-    Path warehouse = folder.resolve("warehouse");
     assertThat(
             session()
                 .read()
@@ -154,24 +179,21 @@ class PairsLifecycleTest {
   }
 
   @Test
-  void anExportIsReadBackAsTheSameComparisons() throws Exception {
-    Path log = folder.resolve("log");
-    append(log, "true");
-    pairs(log, "run");
+  void anExportIsReadBackAsTheSameComparisons() {
     for (String layout : List.of("trl", "verl")) {
-      assertExportIsReadBack("run", layout);
+      assertExportIsReadBack("whole", layout, layout);
     }
   }
 
   @Test
-  void anExportWithoutStrengthsIsReadBackAsTheSameComparisons() throws Exception {
+  void anExportWithoutStrengthsIsReadBackAsTheSameComparisons() {
     Path log = folder.resolve("log");
     append(log, "true", "margin");
-    pairs(log, "run");
-    assertExportIsReadBack("run", "trl");
+    pairs(log, "without-strengths");
+    assertExportIsReadBack("without-strengths", "trl", "trl-without-strengths");
   }
 
-  private void assertExportIsReadBack(String run, String layout) {
+  private void assertExportIsReadBack(String run, String layout, String again) {
     String export = folder.resolve(layout).toString();
     run(
         "export",
@@ -183,8 +205,8 @@ class PairsLifecycleTest {
         layout,
         "--output",
         export);
-    run("pairs", "--layout", "trl", "--input", export, "--run-id", layout);
-    assertThat(comparisons(layout)).as(layout).isEqualTo(comparisons(run));
+    run("pairs", "--layout", "trl", "--input", export, "--run-id", again);
+    assertThat(comparisons(again)).as(layout).isNotEmpty().isEqualTo(comparisons(run));
   }
 
   private List<String> comparisons(String run) {
@@ -211,7 +233,14 @@ class PairsLifecycleTest {
         .toList();
   }
 
-  private void append(Path log, String condition, String... without) {
+  /** The data files of the log. */
+  private static List<Path> files() throws IOException {
+    try (Stream<Path> files = Files.list(log)) {
+      return files.filter(file -> file.getFileName().toString().startsWith("part-")).toList();
+    }
+  }
+
+  private static void append(Path log, String condition, String... without) {
     SparkTestSession.get()
         .sql("SELECT * FROM (" + VOTES + ") WHERE " + condition)
         .drop(without)
@@ -235,7 +264,7 @@ class PairsLifecycleTest {
   }
 
   private CommandLineRun attempt(String... command) {
-    String[] options = {"--warehouse", folder.resolve("warehouse").toString()};
+    String[] options = {"--warehouse", warehouse.toString()};
     return CommandLineRun.of(
         Stream.concat(Arrays.stream(command), Arrays.stream(options)).toArray(String[]::new));
   }
@@ -265,7 +294,7 @@ class PairsLifecycleTest {
   }
 
   private SparkSession session() {
-    SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
+    SparkSession spark = SparkTestSession.withWarehouse(warehouse);
     Tables.open(spark, "rlhf", "rlhf").registerViews();
     return spark;
   }

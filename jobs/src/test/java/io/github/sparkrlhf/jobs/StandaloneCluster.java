@@ -30,6 +30,9 @@ final class StandaloneCluster implements AutoCloseable {
   private static final long POLL_MILLISECONDS = 100;
   private static final String EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend";
 
+  /** The JVMs live for seconds: what they compile thoroughly they do not use. */
+  private static final List<String> QUICK = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
+
   /** Where {@code prepare-package} of this module puts Spark's jars. */
   static final Path SPARK_HOME = Path.of("target", "spark").toAbsolutePath();
 
@@ -136,6 +139,7 @@ final class StandaloneCluster implements AutoCloseable {
   Submission submitInBackground(List<String> conf, String mainClass, Path appJar, String... args)
       throws IOException {
     List<String> command = new ArrayList<>(List.of("--master", url(), "--class", mainClass));
+    command.addAll(List.of("--conf", "spark.executor.extraJavaOptions=" + String.join(" ", QUICK)));
     for (String setting : conf) {
       command.addAll(List.of("--conf", setting));
     }
@@ -246,6 +250,7 @@ final class StandaloneCluster implements AutoCloseable {
       throws IOException {
     List<String> command = new ArrayList<>();
     command.add(ProcessHandle.current().info().command().orElse("java"));
+    command.addAll(QUICK);
     command.addAll(options);
     command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
     command.addAll(List.of("-cp", SPARK_HOME.resolve("jars") + File.separator + "*", mainClass));

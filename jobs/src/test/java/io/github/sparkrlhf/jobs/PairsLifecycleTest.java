@@ -102,18 +102,14 @@ class PairsLifecycleTest {
 
   @Test
   void anIcebergTableThatHasGrownIsReadFromItsLastSnapshotOn() {
-    SparkSession spark = session();
     // Of the same name as the file: rows say which log they are from.
-    String table = "log";
-    Tables.open(spark, "rlhf", "rlhf");
-    spark.sql("CREATE TABLE " + table + " USING iceberg AS SELECT * FROM (" + VOTES + ") LIMIT 0");
-    spark.sql(
-        "INSERT INTO " + table + " SELECT * FROM (" + VOTES + ") WHERE feedback_id < 'vote-100'");
-    run("pairs", "--input", table, "--run-id", "table-first");
-    spark.sql(
-        "INSERT INTO " + table + " SELECT * FROM (" + VOTES + ") WHERE feedback_id >= 'vote-100'");
+    String votes = " SELECT * FROM (" + VOTES + ")";
+    run("sql", "CREATE TABLE log USING iceberg AS" + votes + " LIMIT 0");
+    run("sql", "INSERT INTO log" + votes + " WHERE feedback_id < 'vote-100'");
+    run("pairs", "--input", "log", "--run-id", "table-first");
+    run("sql", "INSERT INTO log" + votes + " WHERE feedback_id >= 'vote-100'");
 
-    run("pairs", "--input", table, "--run-id", "table-continued", "--base", "table-first");
+    run("pairs", "--input", "log", "--run-id", "table-continued", "--base", "table-first");
 
     assertSame("table-continued", "whole");
   }

@@ -21,7 +21,6 @@ public final class MlpModel implements RewardModel {
   private static final String MEAN = "feature.mean";
   private static final String DEVIATION = "feature.deviation";
   private static final String TARGET = "target.mean_and_deviation";
-  private static final int MAX_WIDTH = 1 << 14;
 
   private final DenseFeatures features;
   private final List<Integer> hidden;
@@ -108,7 +107,7 @@ public final class MlpModel implements RewardModel {
     try (RewardTensors tensors = new RewardTensors(directory)) {
       if (hidden.isEmpty()
           || hidden.size() > MlpTrainer.MAX_HIDDEN_LAYERS
-          || hidden.stream().anyMatch(width -> width < 1 || width > MAX_WIDTH)) {
+          || hidden.stream().anyMatch(width -> width < 1 || width > MlpTrainer.MAX_WIDTH)) {
         throw tensors.unreadable("its hidden layers are " + json.path("hidden"));
       }
       ParameterLayout layout = new MlpNetwork(features.size(), hidden).layout();

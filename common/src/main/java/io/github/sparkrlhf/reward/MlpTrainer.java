@@ -19,8 +19,14 @@ public final class MlpTrainer extends RegressionTrainer {
   /** The width of the one hidden layer that there is by default. */
   public static final int DEFAULT_HIDDEN = 32;
 
+  /** Epochs that are enough for thousands of responses; a step costs next to nothing. */
+  public static final int DEFAULT_EPOCHS = 60;
+
   /** More than two add nothing to a few dozen features. */
   public static final int MAX_HIDDEN_LAYERS = 2;
+
+  /** The widest hidden layer. */
+  public static final int MAX_WIDTH = 1 << 14;
 
   private final List<Integer> hidden;
   private final int buckets;

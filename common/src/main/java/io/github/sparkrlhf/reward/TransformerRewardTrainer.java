@@ -1,5 +1,8 @@
 package io.github.sparkrlhf.reward;
 
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.lit;
+
 import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
@@ -25,6 +28,7 @@ public final class TransformerRewardTrainer {
   private final LaneSettings lanes;
   private final Trainer.Settings settings;
   private final double marginScale;
+  private TieModel ties;
 
   /**
    * A trainer.
@@ -42,6 +46,16 @@ public final class TransformerRewardTrainer {
   }
 
   /**
+   * Takes ties for an outcome of their own; the pairs then have a column tie_probability.
+   *
+   * @param model how probable ties are
+   */
+  public TransformerRewardTrainer optTies(TieModel model) {
+    this.ties = model;
+    return this;
+  }
+
+  /**
    * Fits the model.
    *
    * @param pairs pair_id (unique), prompt, chosen, rejected, probability, margin
@@ -53,7 +67,7 @@ public final class TransformerRewardTrainer {
     TransformerConfig config = trainables.initialModel(0).config();
     try (TrainingEngine<PairExample> engine =
         new TrainingEngine<>(
-            context, examples(pairs), lanes, trainables.objective(new PairwiseObjective(config)))) {
+            context, examples(pairs), lanes, trainables.objective(new PairwiseObjective(config, ties)))) {
       Trainer<PairExample> trainer = new Trainer<>(engine, settings, "reward");
       Progress progress = new Progress(out, "reward", trainer.totalSteps());
       return trainer
@@ -70,7 +84,8 @@ public final class TransformerRewardTrainer {
    */
   public RewardTrainer withoutCheckpoints(PrintStream out) {
     TransformerRewardTrainer trainer =
-        new TransformerRewardTrainer(trainables, lanes, withoutCheckpoints(settings), marginScale);
+        new TransformerRewardTrainer(trainables, lanes, withoutCheckpoints(settings), marginScale)
+            .optTies(ties);
     Checkpoints none = noCheckpoints(trainables.layout(0).tensors(""));
     return pairs -> new TransformerRewardModel(trainables.model(0, trainer.fit(pairs, none, out)));
   }
@@ -98,7 +113,14 @@ public final class TransformerRewardTrainer {
     int maxTokens = trainables.initialModel(0).config().maxPositions();
     double scale = marginScale;
     return pairs
-        .select("pair_id", "prompt", "chosen", "rejected", "probability", "margin")
+        .select(
+            col("pair_id"),
+            col("prompt"),
+            col("chosen"),
+            col("rejected"),
+            col("probability"),
+            col("margin"),
+            ties == null ? lit(0.0) : col("tie_probability"))
         .javaRDD()
         .map(
             row -> {
@@ -109,6 +131,7 @@ public final class TransformerRewardTrainer {
                   RewardInput.tokens(tokenizer, prompt, row.getString(2), maxTokens),
                   RewardInput.tokens(tokenizer, prompt, row.getString(3), maxTokens),
                   row.getDouble(4),
+                  row.getDouble(6),
                   Math.max(0, scale * row.getDouble(5)));
             });
   }

@@ -23,7 +23,7 @@ class TieModelTest {
   @Property(tries = 200)
   void theThreeOutcomesAreCertain(
       @ForAll TieModel.Rule rule,
-      @ForAll @DoubleRange(min = 0.001, max = 8) double parameter,
+      @ForAll @DoubleRange(min = 0.01, max = 8) double parameter,
       @ForAll @DoubleRange(min = -60, max = 60) double difference) {
     TieModel model = new TieModel(rule, parameter);
     double[] logs = model.logProbabilities(difference);

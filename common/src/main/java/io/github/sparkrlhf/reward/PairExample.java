@@ -19,8 +19,7 @@ public record PairExample(
   private static final long serialVersionUID = 1L;
 
   /** A pair whose ties are disagreement. */
-  public PairExample(
-      String id, int[] chosen, int[] rejected, double probability, double margin) {
+  public PairExample(String id, int[] chosen, int[] rejected, double probability, double margin) {
     this(id, chosen, rejected, probability, 0, margin);
   }
 

@@ -124,8 +124,6 @@ public final class RatingEvaluation {
       means[sample] = mean(drawn, metric);
     }
     Arrays.sort(means);
-    return new double[] {
-      means[(int) (0.025 * RESAMPLES)], means[(int) (0.975 * RESAMPLES) - 1]
-    };
+    return new double[] {means[(int) (0.025 * RESAMPLES)], means[(int) (0.975 * RESAMPLES) - 1]};
   }
 }

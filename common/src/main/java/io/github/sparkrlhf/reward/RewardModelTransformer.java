@@ -114,7 +114,9 @@ public final class RewardModelTransformer extends Model<RewardModelTransformer>
         .drop(OTHER_SCORE);
   }
 
-  /** The rows with the scores of the responses in a column, whatever it and the prompt's are called. */
+  /**
+   * The rows with the scores of the responses in a column, whatever it and the prompt's are called.
+   */
   private Dataset<Row> scored(Dataset<Row> rows, String response) {
     String prompt = getOrDefault(promptCol);
     return model
@@ -192,9 +194,7 @@ public final class RewardModelTransformer extends Model<RewardModelTransformer>
         instance.model.save(temporary.resolve(DIRECTORY), Map.of());
         Configuration hadoop = sc().hadoopConfiguration();
         org.apache.hadoop.fs.Path target = new org.apache.hadoop.fs.Path(path, DIRECTORY);
-        target
-            .getFileSystem(hadoop)
-            .copyFromLocalFile(local(temporary.resolve(DIRECTORY)), target);
+        target.getFileSystem(hadoop).copyFromLocalFile(local(temporary.resolve(DIRECTORY)), target);
       } catch (IOException e) {
         throw JobFailure.failure("Cannot write reward model " + path + ": " + e, e);
       } finally {

@@ -101,8 +101,7 @@ public final class TieEvaluation {
     Dataset<Row> scored =
         RewardEvaluation.scored(model, pairs)
             .join(
-                pairs.select(
-                    col("pair_id"), coalesce(col("tie_probability"), lit(0.0)).as("tie")),
+                pairs.select(col("pair_id"), coalesce(col("tie_probability"), lit(0.0)).as("tie")),
                 "pair_id")
             .select(
                 col("split"),
@@ -120,14 +119,15 @@ public final class TieEvaluation {
                     .computeIfAbsent(row.getString(0), split -> new ArrayList<>())
                     .add(
                         new double[] {
-                          row.getDouble(1), row.getDouble(2) - row.getDouble(3) / 2, row.getDouble(3)
+                          row.getDouble(1),
+                          row.getDouble(2) - row.getDouble(3) / 2,
+                          row.getDouble(3)
                         }));
     Map<String, TieModel.Outcomes> outcomes = new TreeMap<>();
     bySplit.forEach(
         (split, rows) ->
             outcomes.put(
-                split,
-                new TieModel.Outcomes(column(rows, 0), column(rows, 1), column(rows, 2))));
+                split, new TieModel.Outcomes(column(rows, 0), column(rows, 1), column(rows, 2))));
     return outcomes;
   }
 

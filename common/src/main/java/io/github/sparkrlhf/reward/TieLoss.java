@@ -17,8 +17,7 @@ final class TieLoss {
    *
    * @param difference reward of chosen minus reward of rejected, {@code [pairs]}
    */
-  static NDArray of(
-      NDManager manager, TieModel model, List<PairExample> rows, NDArray difference) {
+  static NDArray of(NDManager manager, TieModel model, List<PairExample> rows, NDArray difference) {
     NDArray lead = difference.sub(numbers(manager, rows, PairExample::margin));
     return model.rule() == TieModel.Rule.RAO_KUPPER
         ? raoKupper(manager, model.parameter(), rows, lead)

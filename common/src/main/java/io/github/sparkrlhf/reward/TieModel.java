@@ -8,8 +8,8 @@ import java.util.Locale;
  * rewards. Both models are Bradley and Terry's where nobody ties.
  *
  * <ul>
- *   <li>Rao and Kupper (1967): one is preferred only if it leads by a threshold η &gt; 0, so P(first)
- *       = σ(d − η), P(second) = σ(−d − η), and the rest is a tie.
+ *   <li>Rao and Kupper (1967): one is preferred only if it leads by a threshold η &gt; 0, so
+ *       P(first) = σ(d − η), P(second) = σ(−d − η), and the rest is a tie.
  *   <li>Davidson (1970): P(first) : P(second) : P(tie) = exp(d/2) : exp(−d/2) : ν.
  * </ul>
  *
@@ -111,8 +111,7 @@ public record TieModel(Rule rule, double parameter) implements Serializable {
     }
     double half = difference / 2;
     double size = Math.abs(half);
-    double total =
-        size + Math.log(1 + Math.exp(-2 * size) + parameter * Math.exp(-size));
+    double total = size + Math.log(1 + Math.exp(-2 * size) + parameter * Math.exp(-size));
     return new double[] {half - total, -half - total, Math.log(parameter) - total};
   }
 

@@ -67,7 +67,10 @@ public final class TransformerRewardTrainer {
     TransformerConfig config = trainables.initialModel(0).config();
     try (TrainingEngine<PairExample> engine =
         new TrainingEngine<>(
-            context, examples(pairs), lanes, trainables.objective(new PairwiseObjective(config, ties)))) {
+            context,
+            examples(pairs),
+            lanes,
+            trainables.objective(new PairwiseObjective(config, ties)))) {
       Trainer<PairExample> trainer = new Trainer<>(engine, settings, "reward");
       Progress progress = new Progress(out, "reward", trainer.totalSteps());
       return trainer

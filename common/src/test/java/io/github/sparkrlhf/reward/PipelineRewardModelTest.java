@@ -85,7 +85,8 @@ class PipelineRewardModelTest {
             PipelineDirectory.ALLOWED_CLASSES,
             "com.example., org.apache.spark.ml.feature.SQLTransformer");
 
-    assertThat(PipelineRewardModel.read(directory).score(rows()).first().getDouble(2)).isEqualTo(11);
+    assertThat(PipelineRewardModel.read(directory).score(rows()).first().getDouble(2))
+        .isEqualTo(11);
   }
 
   @Test

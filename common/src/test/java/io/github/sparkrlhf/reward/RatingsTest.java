@@ -84,10 +84,7 @@ class RatingsTest {
     Dataset<Row> train = ratings().where("split = 'train'");
     AnnotatorOffsets offsets = AnnotatorOffsets.fit(train, 0.01);
     RewardModel model =
-        ForestTrainer.randomForest()
-            .setTrees(10)
-            .setMinRowsPerLeaf(1)
-            .fitRatings(train, offsets);
+        ForestTrainer.randomForest().setTrees(10).setMinRowsPerLeaf(1).fitRatings(train, offsets);
 
     List<Row> metrics =
         RatingEvaluation.metrics(model, "forest", ratings(), "group_key").collectAsList();
@@ -100,16 +97,21 @@ class RatingsTest {
       assertThat(metric.<Long>getAs("n")).isEqualTo(9);
     }
     // 3 · 15 words, and the mean habit, 14/3.
-    double best = model.score(SPARK.sql("SELECT 'q' AS prompt, repeat('word ', 15) AS response"))
-        .first().<Double>getAs("score");
+    double best =
+        model
+            .score(SPARK.sql("SELECT 'q' AS prompt, repeat('word ', 15) AS response"))
+            .first()
+            .<Double>getAs("score");
     assertThat(best).isBetween(38.0, 53.0);
   }
 
   @Test
   void rankCorrelationsAreThoseOfTheTextbooks() {
     double[] x = {1, 2, 3, 4, 5};
-    assertThat(RankCorrelation.spearman(x, new double[] {2, 1, 4, 3, 5})).isCloseTo(0.8, within(1e-12));
-    assertThat(RankCorrelation.kendall(x, new double[] {2, 1, 4, 3, 5})).isCloseTo(0.6, within(1e-12));
+    assertThat(RankCorrelation.spearman(x, new double[] {2, 1, 4, 3, 5}))
+        .isCloseTo(0.8, within(1e-12));
+    assertThat(RankCorrelation.kendall(x, new double[] {2, 1, 4, 3, 5}))
+        .isCloseTo(0.6, within(1e-12));
     // scipy.stats: spearmanr 0.9487, kendalltau 0.9129 for one tie.
     double[] tied = {1, 2, 2, 3};
     double[] y = {1, 2, 3, 4};

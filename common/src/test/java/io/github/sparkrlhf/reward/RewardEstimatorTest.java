@@ -42,7 +42,8 @@ class RewardEstimatorTest {
 
   @Test
   void worksInAPipelineAndSurvivesSaving() throws IOException {
-    Dataset<Row> renamed = pairs().withColumnRenamed("chosen", "better").withColumnRenamed("prompt", "ask");
+    Dataset<Row> renamed =
+        pairs().withColumnRenamed("chosen", "better").withColumnRenamed("prompt", "ask");
     RewardEstimator estimator = new RewardEstimator();
     estimator
         .with(estimator.kind(), "random-forest")
@@ -67,9 +68,12 @@ class RewardEstimatorTest {
             .transform(
                 renamed.selectExpr("ask", "rejected AS response").where("ask = 'question 7'"))
             .first();
-    double other = stage.model().score(
-        SPARK.sql("SELECT 'question 7' AS prompt, 'please take 7 so so' AS response"))
-        .first().getDouble(2);
+    double other =
+        stage
+            .model()
+            .score(SPARK.sql("SELECT 'question 7' AS prompt, 'please take 7 so so' AS response"))
+            .first()
+            .getDouble(2);
     assertThat(scored.get(7).<Double>getAs("score"))
         .isCloseTo(other - one.<Double>getAs("score"), within(1e-12));
   }
@@ -94,7 +98,10 @@ class RewardEstimatorTest {
     assertThat(validated.avgMetrics()[1]).isGreaterThan(0.9);
     validated.save(uri("validated"));
     assertThat(
-            CrossValidatorModel.load(uri("validated")).bestModel().transform(pairs()).collectAsList())
+            CrossValidatorModel.load(uri("validated"))
+                .bestModel()
+                .transform(pairs())
+                .collectAsList())
         .isEqualTo(validated.bestModel().transform(pairs()).collectAsList());
   }
 

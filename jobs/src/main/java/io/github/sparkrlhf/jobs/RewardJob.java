@@ -202,8 +202,7 @@ final class RewardJob extends JobCommand {
     }
     if (kinds.ratings()) {
       Dataset<Row> ratings = context.tables().rows(Table.RATINGS, resolvedRun);
-      metrics =
-          metrics.unionByName(RatingEvaluation.metrics(fitted, name, ratings, "group_key"));
+      metrics = metrics.unionByName(RatingEvaluation.metrics(fitted, name, ratings, "group_key"));
     }
     return metrics;
   }

@@ -236,8 +236,7 @@ final class RewardKindOptions {
       case GRADIENT_BOOSTED ->
           forest(ForestTrainer.gradientBoosted(), training.seed()).setStepSize(stepSize);
       case MLP ->
-          new MlpTrainer(
-              hidden, buckets, training.shuffledLanes(), training.settings(), out);
+          new MlpTrainer(hidden, buckets, training.shuffledLanes(), training.settings(), out);
       case ENSEMBLE -> {
         List<RewardTrainer> loaded = new ArrayList<>();
         for (Path member : members) {

@@ -1,8 +1,8 @@
 package io.github.sparkrlhf.jobs;
 
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.pmod;
 import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.pmod;
 import static org.apache.spark.sql.functions.xxhash64;
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -61,8 +61,14 @@ class RatedAnswersIT {
     double boosted = spearman("gradient-boosted", ratings, 1, ForestTrainer.gradientBoosted());
     spearman("gradient-boosted, no offsets", ratings, 0, ForestTrainer.gradientBoosted());
     spearman("random-forest", ratings, 1, ForestTrainer.randomForest());
-    System.out.println(describe("longer is better", ratings, responses ->
-        responses.withColumn("score", org.apache.spark.sql.functions.length(col("response")).cast("double"))));
+    System.out.println(
+        describe(
+            "longer is better",
+            ratings,
+            responses ->
+                responses.withColumn(
+                    "score",
+                    org.apache.spark.sql.functions.length(col("response")).cast("double"))));
     assertThat(boosted).isBetween(-1.0, 1.0);
   }
 
@@ -76,11 +82,13 @@ class RatedAnswersIT {
       Dataset<Row> heldOut =
           trainer
               .fitRatings(train, offsets)
-              .score(ratings.where(col("fold").equalTo(fold)).select("prompt", "response").distinct());
+              .score(
+                  ratings.where(col("fold").equalTo(fold)).select("prompt", "response").distinct());
       scores = scores == null ? heldOut : scores.unionByName(heldOut);
     }
     Dataset<Row> all = scores.cache();
-    return describe(name, ratings, responses -> responses.join(all, new String[] {"prompt", "response"}));
+    return describe(
+        name, ratings, responses -> responses.join(all, new String[] {"prompt", "response"}));
   }
 
   private static double describe(

@@ -17,7 +17,8 @@ import java.util.List;
 /**
  * The loss of a pairwise reward model (Bradley and Terry, 1952; Ouyang et al., 2022; margin after
  * Touvron et al., 2023), with votes as soft labels: −p·log σ(d − m) − (1 − p)·log σ(−d − m) for the
- * score difference d, in nats per pair.
+ * score difference d, in nats per pair. With a {@link TieModel} a tie is an outcome of its own and
+ * the loss is the negative log-likelihood of the three outcomes, d − m in the place of d.
  */
 public final class PairwiseObjective implements Objective<PairExample> {
   private static final long serialVersionUID = 1L;
@@ -29,10 +30,21 @@ public final class PairwiseObjective implements Objective<PairExample> {
   public static final int CORRECT = 3;
 
   private final TransformerConfig config;
+  private final TieModel ties;
 
   /** The objective for a transformer with a classification head. */
   public PairwiseObjective(TransformerConfig config) {
+    this(config, null);
+  }
+
+  /**
+   * The objective with ties.
+   *
+   * @param ties how probable ties are; null to take them for half a vote for each response
+   */
+  public PairwiseObjective(TransformerConfig config, TieModel ties) {
     this.config = config;
+    this.ties = ties;
   }
 
   @Override
@@ -56,7 +68,10 @@ public final class PairwiseObjective implements Objective<PairExample> {
               .reshape(2, rows.size())
               .split(2, 0);
       NDArray difference = halves.get(0).sub(halves.get(1)).reshape(rows.size());
-      NDArray loss = loss(manager, rows, difference);
+      NDArray loss =
+          ties == null
+              ? loss(manager, rows, difference)
+              : TieLoss.of(manager, ties, rows, difference);
       if (training) {
         replica.backward(loss, gradient, 0);
       }

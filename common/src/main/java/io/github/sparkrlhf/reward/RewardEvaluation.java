@@ -127,8 +127,12 @@ public final class RewardEvaluation {
     return when(ahead.gt(0), 1.0).when(ahead.equalTo(0), 0.5).otherwise(0.0);
   }
 
-  /** Both responses of all pairs go through the model in one pass. */
-  private static Dataset<Row> scored(RewardModel model, Dataset<Row> pairs) {
+  /**
+   * Both responses of all pairs go through the model in one pass.
+   *
+   * @return pair_id, split, chosen, rejected, probability, decided, chosen_score, rejected_score
+   */
+  static Dataset<Row> scored(RewardModel model, Dataset<Row> pairs) {
     Column sides =
         array(
             struct(lit(true).as("is_chosen"), col("chosen").as(RewardModel.RESPONSE)),

@@ -16,6 +16,11 @@ final class Given {
     this.parsed = parsed;
   }
 
+  /** Whether an option, named without dashes, stands on the command line. */
+  boolean has(String name) {
+    return parsed.hasMatchedOption("--" + name);
+  }
+
   /**
    * Refuses options that would be ignored.
    *
@@ -25,7 +30,7 @@ final class Given {
    */
   void refuse(Collection<String> names, String why) {
     for (String name : new TreeSet<>(names)) {
-      if (parsed.hasMatchedOption("--" + name)) {
+      if (has(name)) {
         throw JobFailure.usage("Cannot use --" + name + ": " + why);
       }
     }

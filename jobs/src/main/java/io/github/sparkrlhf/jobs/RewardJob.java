@@ -3,10 +3,13 @@ package io.github.sparkrlhf.jobs;
 import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.TransformerConfig;
-import io.github.sparkrlhf.reward.BradleyTerryModel;
-import io.github.sparkrlhf.reward.BradleyTerryTrainer;
+import io.github.sparkrlhf.reward.RatingEvaluation;
+import io.github.sparkrlhf.reward.RegressionTrainer;
 import io.github.sparkrlhf.reward.RewardEvaluation;
 import io.github.sparkrlhf.reward.RewardModel;
+import io.github.sparkrlhf.reward.RewardTrainer;
+import io.github.sparkrlhf.reward.TieEvaluation;
+import io.github.sparkrlhf.reward.TieModel;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.reward.TransformerRewardTrainer;
 import io.github.sparkrlhf.spark.JobFailure;
@@ -34,23 +37,6 @@ import picocli.CommandLine.Option;
     description =
         "Fits a reward model to the training split of a run of pairs, and measures it on every split beside the rule that prefers the longer response.")
 final class RewardJob extends JobCommand {
-  /** The kinds of reward model. */
-  enum Kind {
-    BRADLEY_TERRY(BradleyTerryModel.KIND),
-    TRANSFORMER(TransformerRewardModel.KIND);
-
-    private final String label;
-
-    Kind(String label) {
-      this.label = label;
-    }
-
-    @Override
-    public String toString() {
-      return label;
-    }
-  }
-
   @Option(
       names = "--pairs-run",
       paramLabel = "ID",
@@ -63,8 +49,8 @@ final class RewardJob extends JobCommand {
       paramLabel = "KIND",
       defaultValue = "bradley-terry",
       description =
-          "bradley-terry: logistic regression on differences of text features. transformer: a transformer with a scalar head (default: ${DEFAULT-VALUE}).")
-  private Kind kind;
+          "bradley-terry: logistic regression on differences of text features. random-forest, gradient-boosted, mlp: regression of a response's share of wins, or its rating, on its features. transformer: a transformer with a scalar head. ensemble: several models as one. pipeline: a Spark ML pipeline of yours (default: ${DEFAULT-VALUE}).")
+  private RewardKind kind;
 
   @Option(
       names = "--output",
@@ -74,13 +60,6 @@ final class RewardJob extends JobCommand {
   private Path output;
 
   @Option(
-      names = "--regularization",
-      paramLabel = "LAMBDA",
-      defaultValue = "5e-4",
-      description = "bradley-terry: strength of the L2 penalty (default: ${DEFAULT-VALUE}).")
-  private double regularization;
-
-  @Option(
       names = "--margin-scale",
       paramLabel = "FACTOR",
       defaultValue = "0",
@@ -88,6 +67,21 @@ final class RewardJob extends JobCommand {
           "transformer: the pairs' margins times this are the margin of the loss (default: ${DEFAULT-VALUE}, no margin).")
   private double marginScale;
 
+  @Option(
+      names = "--ties",
+      paramLabel = "RULE",
+      description =
+          "transformer: how ties enter the loss, rao-kupper or davidson (default: as half a vote for each response).")
+  private TieModel.Rule ties;
+
+  @Option(
+      names = "--tie-parameter",
+      paramLabel = "NUMBER",
+      description =
+          "transformer with --ties: the threshold of rao-kupper or the strength of ties of davidson, above 0 (default: what fits the share of ties if all responses are equally good).")
+  private Double tieParameter;
+
+  @Mixin private RewardKindOptions kinds;
   @Mixin private ModelOptions model;
   @Mixin private TrainingOptions training;
   @Mixin private LoraOptions lora;
@@ -98,13 +92,18 @@ final class RewardJob extends JobCommand {
   @Override
   protected void validate(Given given) {
     given.refuse(ignored(), "it is no option of --kind " + kind);
-    if (kind == Kind.TRANSFORMER) {
+    if (kind == RewardKind.TRANSFORMER) {
       model.validate(given);
       training.validate();
       lora.validate(given, model.directory());
       Given.requireNotNegative("margin-scale", marginScale);
+      if (ties == null) {
+        given.refuse(Set.of("tie-parameter"), "it is about --ties");
+      } else if (tieParameter != null) {
+        Given.requirePositive("tie-parameter", tieParameter);
+      }
     } else {
-      Given.requireNotNegative("regularization", regularization);
+      kinds.validate(kind, given, training);
     }
   }
 
@@ -112,7 +111,7 @@ final class RewardJob extends JobCommand {
   protected Set<String> optionsOutsideIdentity() {
     Set<String> names = new TreeSet<>(ignored());
     names.addAll(CheckpointDirectories.OPTIONS);
-    if (kind == Kind.TRANSFORMER) {
+    if (kind == RewardKind.TRANSFORMER) {
       names.addAll(model.outsideIdentity());
       names.addAll(lora.outsideIdentity());
     }
@@ -121,17 +120,25 @@ final class RewardJob extends JobCommand {
     return names;
   }
 
-  /** Names of the options that the other kind has. */
+  /** Names of the options that other kinds have. */
   private Set<String> ignored() {
-    if (kind == Kind.TRANSFORMER) {
-      return Set.of("regularization");
+    Set<String> names = new TreeSet<>(RewardKindOptions.ignoredBy(kind));
+    if (kind == RewardKind.TRANSFORMER) {
+      return names;
     }
-    Set<String> names = new TreeSet<>(TrainingOptions.NAMES);
     names.addAll(ModelOptions.SOURCES);
     names.addAll(ModelOptions.SIZES);
     names.addAll(LoraOptions.NAMES);
-    names.add("margin-scale");
+    names.addAll(Set.of("margin-scale", "ties", "tie-parameter"));
     names.add(WeightOptions.NAME);
+    if (kind == RewardKind.MLP) {
+      names.addAll(CheckpointDirectories.OPTIONS);
+      return names;
+    }
+    names.addAll(TrainingOptions.NAMES);
+    if (kind == RewardKind.RANDOM_FOREST || kind == RewardKind.GRADIENT_BOOSTED) {
+      names.remove("seed");
+    }
     return names;
   }
 
@@ -142,16 +149,17 @@ final class RewardJob extends JobCommand {
 
   @Override
   protected boolean usesTransformers() {
-    return kind == Kind.TRANSFORMER;
+    return Set.of(RewardKind.TRANSFORMER, RewardKind.MLP, RewardKind.ENSEMBLE).contains(kind);
   }
 
   @Override
   protected List<String> inputFingerprints(JobContext context) {
     resolvedRun = context.tables().resolveRun(Table.PAIRS, pairsRun);
     List<String> fingerprints = new ArrayList<>(List.of("pairs of run " + resolvedRun));
-    if (kind == Kind.TRANSFORMER) {
+    if (kind == RewardKind.TRANSFORMER) {
       fingerprints.addAll(model.fingerprints());
     }
+    fingerprints.addAll(kinds.fingerprints(kind));
     return fingerprints;
   }
 
@@ -160,17 +168,17 @@ final class RewardJob extends JobCommand {
     ModelDirectories.requireFree(output, context.run().id());
     Dataset<Row> pairs = context.tables().rows(Table.PAIRS, resolvedRun);
     Dataset<Row> train = pairs.filter("split = 'train'");
-    if (train.isEmpty()) {
+    if (train.isEmpty() && !kinds.ratings()) {
       throw JobFailure.dataQuality(
           "Cannot fit a reward model: run " + resolvedRun + " has no pairs in the split train");
     }
     Map<String, Object> traffic = new LinkedHashMap<>();
     RewardModel fitted =
-        kind == Kind.TRANSFORMER
+        kind == RewardKind.TRANSFORMER
             ? transformer(context, train, traffic)
-            : new BradleyTerryTrainer().setRegularization(regularization).fit(train);
+            : fitted(context, train);
     String name = output.getFileName().toString();
-    context.run().write(Table.REWARD_METRICS, RewardEvaluation.metrics(fitted, name, pairs));
+    context.run().write(Table.REWARD_METRICS, metrics(context, fitted, name, pairs));
     List<Row> metrics =
         context.run().rows(Table.REWARD_METRICS).orderBy("metric", "split").collectAsList();
     Map<String, Object> summary = summary(metrics);
@@ -186,6 +194,29 @@ final class RewardJob extends JobCommand {
     return summary;
   }
 
+  private Dataset<Row> metrics(
+      JobContext context, RewardModel fitted, String name, Dataset<Row> pairs) {
+    Dataset<Row> metrics = RewardEvaluation.metrics(fitted, name, pairs);
+    if (!pairs.where("tie_probability > 0").isEmpty()) {
+      metrics = metrics.unionByName(TieEvaluation.metrics(fitted, name, pairs));
+    }
+    if (kinds.ratings()) {
+      Dataset<Row> ratings = context.tables().rows(Table.RATINGS, resolvedRun);
+      metrics = metrics.unionByName(RatingEvaluation.metrics(fitted, name, ratings, "group_key"));
+    }
+    return metrics;
+  }
+
+  private RewardModel fitted(JobContext context, Dataset<Row> train) {
+    RewardTrainer trainer = kinds.trainer(kind, training, context.out());
+    if (!kinds.ratings()) {
+      return trainer.fit(train);
+    }
+    Dataset<Row> ratings =
+        context.tables().rows(Table.RATINGS, resolvedRun).filter("split = 'train'");
+    return ((RegressionTrainer) trainer).fitRatings(ratings, kinds.offsets(ratings));
+  }
+
   private RewardModel transformer(
       JobContext context, Dataset<Row> train, Map<String, Object> traffic) {
     LanguageModel initial =
@@ -198,6 +229,7 @@ final class RewardJob extends JobCommand {
       float[] weights =
           new TransformerRewardTrainer(
                   trainables, training.lanes(), training.settings(), marginScale)
+              .optTies(tieModel(train))
               .fit(
                   train,
                   training.checkpoints(output, context, trainables.layout(0).tensors("")),
@@ -206,6 +238,25 @@ final class RewardJob extends JobCommand {
       return new TransformerRewardModel(
           fitted, lora.files(trainables, 0, weights, model.directory(), fitted, written.type()));
     }
+  }
+
+  private TieModel tieModel(Dataset<Row> train) {
+    if (ties == null) {
+      return null;
+    }
+    if (tieParameter != null) {
+      return new TieModel(ties, tieParameter);
+    }
+    double share =
+        train
+            .selectExpr("cast(avg(cast(tie_probability AS DECIMAL(20, 18))) AS DOUBLE)")
+            .first()
+            .getDouble(0);
+    if (!(share > 0 && share < 1)) {
+      throw JobFailure.dataQuality(
+          "Cannot estimate --tie-parameter: the share of ties in the training pairs is " + share);
+    }
+    return TieModel.ofShare(ties, share);
   }
 
   private Map<String, Object> summary(List<Row> metrics) {

@@ -118,6 +118,13 @@ final class TrainingOptions {
       description = "Steps between two checkpoints (default: ${DEFAULT-VALUE}).")
   private int checkpointEvery;
 
+  /** Another number of epochs than the usual one, unless it is given. */
+  void defaultEpochs(Given given, int number) {
+    if (!given.has("epochs")) {
+      epochs = number;
+    }
+  }
+
   /** Checks the ranges. */
   void validate() {
     Given.requireCount("epochs", epochs);
@@ -137,6 +144,11 @@ final class TrainingOptions {
 
   LaneSettings lanes() {
     return new LaneSettings(lanes, microBatch, accumulate, seed, LaneSettings.Order.BY_LENGTH);
+  }
+
+  /** {@link #lanes} for rows without length. */
+  LaneSettings shuffledLanes() {
+    return new LaneSettings(lanes, microBatch, accumulate, seed, LaneSettings.Order.SHUFFLED);
   }
 
   Trainer.Settings settings() {

@@ -72,8 +72,18 @@ public enum Table {
   /** Measurements of reward models. */
   REWARD_METRICS(
       """
-      model STRING, kind STRING, split STRING, metric STRING, value DOUBLE, low DOUBLE,
-      high DOUBLE, n BIGINT"""),
+      model STRING, kind STRING, split STRING, slice STRING, slice_value STRING, metric STRING,
+      value DOUBLE, low DOUBLE, high DOUBLE, n BIGINT"""),
+  /** What reward models predict against what people say, bin by bin. */
+  RELIABILITY(
+      """
+      model STRING, kind STRING, split STRING, method STRING, bin INT, n BIGINT,
+      predicted DOUBLE, observed DOUBLE, low DOUBLE, high DOUBLE"""),
+  /** How often each annotator agrees with a reward model. */
+  REWARD_ANNOTATORS(
+      """
+      model STRING, kind STRING, split STRING, annotator_id STRING, n BIGINT, agreement DOUBLE,
+      low DOUBLE, high DOUBLE, `offset` DOUBLE"""),
   /** Rewards of responses. */
   SCORES("row_id STRING, prompt STRING, response STRING, score DOUBLE, model STRING"),
   /** What PPO sampled and learned from, one row per response. */

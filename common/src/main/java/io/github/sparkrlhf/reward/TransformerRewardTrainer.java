@@ -9,6 +9,9 @@ import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.UUID;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
@@ -42,7 +45,7 @@ public final class TransformerRewardTrainer {
    * @param pairs pair_id (unique), prompt, chosen, rejected, probability, margin
    * @return what was trained, flat
    */
-  public float[] fit(Dataset<Row> pairs, Checkpoints checkpoints, java.io.PrintStream out) {
+  public float[] fit(Dataset<Row> pairs, Checkpoints checkpoints, PrintStream out) {
     JavaSparkContext context =
         JavaSparkContext.fromSparkContext(pairs.sparkSession().sparkContext());
     TransformerConfig config = trainables.initialModel(0).config();
@@ -55,6 +58,30 @@ public final class TransformerRewardTrainer {
           .train(trainables.initial(), trainables.layout(0), checkpoints, progress)
           .weights();
     }
+  }
+
+  /**
+   * This training as one that leaves no checkpoints and so cannot be resumed, such as one of many
+   * folds.
+   *
+   * @param out where progress is told
+   */
+  public RewardTrainer withoutCheckpoints(PrintStream out) {
+    Trainer.Settings neverSaving =
+        new Trainer.Settings(
+            settings.epochs(),
+            settings.learningRate(),
+            settings.warmupShare(),
+            settings.decay(),
+            settings.weightDecay(),
+            settings.maxGradientNorm(),
+            Integer.MAX_VALUE);
+    TransformerRewardTrainer trainer =
+        new TransformerRewardTrainer(trainables, lanes, neverSaving, marginScale);
+    // A directory that does not exist and is never made.
+    Path nowhere = Path.of(System.getProperty("java.io.tmpdir"), UUID.randomUUID().toString());
+    Checkpoints none = new Checkpoints(nowhere, "", trainables.layout(0).tensors(""), 1);
+    return pairs -> new TransformerRewardModel(trainables.model(0, trainer.fit(pairs, none, out)));
   }
 
   private JavaRDD<PairExample> examples(Dataset<Row> pairs) {

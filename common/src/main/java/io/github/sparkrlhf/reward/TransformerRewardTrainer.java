@@ -1,5 +1,6 @@
 package io.github.sparkrlhf.reward;
 
+import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.lm.TransformerConfig;
@@ -11,6 +12,7 @@ import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.UUID;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -67,21 +69,28 @@ public final class TransformerRewardTrainer {
    * @param out where progress is told
    */
   public RewardTrainer withoutCheckpoints(PrintStream out) {
-    Trainer.Settings neverSaving =
-        new Trainer.Settings(
-            settings.epochs(),
-            settings.learningRate(),
-            settings.warmupShare(),
-            settings.decay(),
-            settings.weightDecay(),
-            settings.maxGradientNorm(),
-            Integer.MAX_VALUE);
     TransformerRewardTrainer trainer =
-        new TransformerRewardTrainer(trainables, lanes, neverSaving, marginScale);
-    // A directory that does not exist and is never made.
-    Path nowhere = Path.of(System.getProperty("java.io.tmpdir"), UUID.randomUUID().toString());
-    Checkpoints none = new Checkpoints(nowhere, "", trainables.layout(0).tensors(""), 1);
+        new TransformerRewardTrainer(trainables, lanes, withoutCheckpoints(settings), marginScale);
+    Checkpoints none = noCheckpoints(trainables.layout(0).tensors(""));
     return pairs -> new TransformerRewardModel(trainables.model(0, trainer.fit(pairs, none, out)));
+  }
+
+  /** The same settings, but no step is followed by a checkpoint. */
+  static Trainer.Settings withoutCheckpoints(Trainer.Settings settings) {
+    return new Trainer.Settings(
+        settings.epochs(),
+        settings.learningRate(),
+        settings.warmupShare(),
+        settings.decay(),
+        settings.weightDecay(),
+        settings.maxGradientNorm(),
+        Integer.MAX_VALUE);
+  }
+
+  /** Where a training finds no checkpoint; a directory that does not exist and is never made. */
+  static Checkpoints noCheckpoints(List<Safetensors.Tensor> parameters) {
+    Path nowhere = Path.of(System.getProperty("java.io.tmpdir"), UUID.randomUUID().toString());
+    return new Checkpoints(nowhere, "", parameters, Checkpoints.DEFAULT_KEPT);
   }
 
   private JavaRDD<PairExample> examples(Dataset<Row> pairs) {

@@ -70,7 +70,7 @@ public final class ParameterLayout implements Serializable {
   }
 
   /** A layout of the given names and shapes, in that order. */
-  static ParameterLayout of(Map<String, long[]> shapes) {
+  public static ParameterLayout of(Map<String, long[]> shapes) {
     ParameterLayout layout = new ParameterLayout();
     shapes.forEach(layout::add);
     return layout;

@@ -25,7 +25,7 @@ import org.apache.spark.storage.StorageLevel;
  * features of the two responses. A pair on which votes are split, or tied, is two weighted rows,
  * one for each outcome.
  */
-public final class BradleyTerryTrainer {
+public final class BradleyTerryTrainer implements RewardTrainer {
   /** The default of {@link #setBuckets}. */
   public static final int DEFAULT_BUCKETS = 1 << 15;
 
@@ -90,6 +90,7 @@ public final class BradleyTerryTrainer {
    *     and probability
    * @throws JobFailure if there is no pair
    */
+  @Override
   public BradleyTerryModel fit(Dataset<Row> pairs) {
     TextFeatures.Settings settings = new TextFeatures.Settings(buckets, promptWords);
     // MLlib merges the partial sums of partitions in the order in which tasks end, and sums of

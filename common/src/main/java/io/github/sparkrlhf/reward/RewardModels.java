@@ -10,6 +10,8 @@ import io.github.sparkrlhf.lm.ModelFiles;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
@@ -21,6 +23,9 @@ public final class RewardModels {
 
   static final String WEIGHTS = "model.safetensors";
 
+  /** The most word buckets of dense features; trees and small networks read a few. */
+  public static final int MAX_BUCKETS = 1 << 16;
+
   private static final int FORMAT = 1;
   private static final ObjectMapper JSON =
       new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
@@ -31,6 +36,16 @@ public final class RewardModels {
           Map.of(
               BradleyTerryModel.KIND,
               BradleyTerryModel::load,
+              ForestModel.RANDOM_FOREST,
+              ForestModel::load,
+              ForestModel.GRADIENT_BOOSTED,
+              ForestModel::load,
+              MlpModel.KIND,
+              MlpModel::load,
+              EnsembleModel.KIND,
+              EnsembleModel::load,
+              PipelineRewardModel.KIND,
+              (directory, description) -> PipelineRewardModel.load(directory),
               TransformerRewardModel.KIND,
               (directory, description) -> TransformerRewardModel.load(directory)));
 
@@ -109,6 +124,29 @@ public final class RewardModels {
           Files.writeString(
               beside.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
         });
+  }
+
+  /** Adds to a description which features the model reads. */
+  static void putFeatures(ObjectNode description, DenseFeatures features) {
+    description.put("buckets", features.buckets());
+    TextStyle.NAMES.forEach(description.putArray("style_features")::add);
+  }
+
+  /**
+   * The features that a description speaks of.
+   *
+   * @throws JobFailure if they are not those of this version
+   */
+  static DenseFeatures features(Path directory, JsonNode description) {
+    int buckets = description.path("buckets").asInt(-1);
+    List<String> names = new ArrayList<>();
+    description.path("style_features").forEach(name -> names.add(name.asText()));
+    if (buckets < 0 || buckets > MAX_BUCKETS || !names.equals(TextStyle.NAMES)) {
+      throw JobFailure.failure(
+          "Cannot read reward model in %s: its features are not those of this version"
+              .formatted(directory));
+    }
+    return new DenseFeatures(buckets);
   }
 
   private static JsonNode description(Path directory) {

@@ -1,5 +1,6 @@
 package io.github.sparkrlhf.reward;
 
+import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.lm.TransformerConfig;
@@ -9,6 +10,10 @@ import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.UUID;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
@@ -42,7 +47,7 @@ public final class TransformerRewardTrainer {
    * @param pairs pair_id (unique), prompt, chosen, rejected, probability, margin
    * @return what was trained, flat
    */
-  public float[] fit(Dataset<Row> pairs, Checkpoints checkpoints, java.io.PrintStream out) {
+  public float[] fit(Dataset<Row> pairs, Checkpoints checkpoints, PrintStream out) {
     JavaSparkContext context =
         JavaSparkContext.fromSparkContext(pairs.sparkSession().sparkContext());
     TransformerConfig config = trainables.initialModel(0).config();
@@ -55,6 +60,37 @@ public final class TransformerRewardTrainer {
           .train(trainables.initial(), trainables.layout(0), checkpoints, progress)
           .weights();
     }
+  }
+
+  /**
+   * This training as one that leaves no checkpoints and so cannot be resumed, such as one of many
+   * folds.
+   *
+   * @param out where progress is told
+   */
+  public RewardTrainer withoutCheckpoints(PrintStream out) {
+    TransformerRewardTrainer trainer =
+        new TransformerRewardTrainer(trainables, lanes, withoutCheckpoints(settings), marginScale);
+    Checkpoints none = noCheckpoints(trainables.layout(0).tensors(""));
+    return pairs -> new TransformerRewardModel(trainables.model(0, trainer.fit(pairs, none, out)));
+  }
+
+  /** The same settings, but no step is followed by a checkpoint. */
+  static Trainer.Settings withoutCheckpoints(Trainer.Settings settings) {
+    return new Trainer.Settings(
+        settings.epochs(),
+        settings.learningRate(),
+        settings.warmupShare(),
+        settings.decay(),
+        settings.weightDecay(),
+        settings.maxGradientNorm(),
+        Integer.MAX_VALUE);
+  }
+
+  /** Where a training finds no checkpoint; a directory that does not exist and is never made. */
+  static Checkpoints noCheckpoints(List<Safetensors.Tensor> parameters) {
+    Path nowhere = Path.of(System.getProperty("java.io.tmpdir"), UUID.randomUUID().toString());
+    return new Checkpoints(nowhere, "", parameters, Checkpoints.DEFAULT_KEPT);
   }
 
   private JavaRDD<PairExample> examples(Dataset<Row> pairs) {

@@ -1,0 +1,109 @@
+package io.github.sparkrlhf.reward;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.sparkrlhf.lm.Safetensors;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+
+/** Regression trees on {@link DenseFeatures}, averaged (random forest) or added up (boosted). */
+public final class ForestModel implements RewardModel {
+  /** The kind whose trees are averaged (Breiman, 2001). */
+  public static final String RANDOM_FOREST = "random-forest";
+
+  /** The kind whose trees correct one another (Friedman, 2001). */
+  public static final String GRADIENT_BOOSTED = "gradient-boosted";
+
+  private static final String ROOT = "tree.root";
+  private static final String FEATURE = "node.feature";
+  private static final String THRESHOLD = "node.threshold";
+  private static final String SKIP = "node.skip";
+  private static final String VALUE = "node.value";
+  private static final String IMPORTANCE = "feature.importance";
+
+  private final String kind;
+  private final DenseFeatures features;
+  private final RegressionForest forest;
+  private final float[] importances;
+  private final TextScorer scorer;
+  private final TextScorer.OnExecutors onExecutors;
+
+  ForestModel(String kind, DenseFeatures features, RegressionForest forest, float[] importances) {
+    this.kind = kind;
+    this.features = features;
+    this.forest = forest;
+    this.importances = importances;
+    this.scorer = (prompt, response) -> forest.predict(features.of(prompt, response));
+    this.onExecutors = new TextScorer.OnExecutors(scorer);
+  }
+
+  @Override
+  public String kind() {
+    return kind;
+  }
+
+  /** The reward of one response. */
+  public double score(String prompt, String response) {
+    return scorer.score(prompt, response);
+  }
+
+  /** The share of each feature in what the trees explain of the targets; they add up to 1. */
+  public Map<String, Double> featureImportances() {
+    Map<String, Double> byName = new LinkedHashMap<>();
+    List<String> names = features.names();
+    for (int i = 0; i < importances.length; i++) {
+      byName.put(names.get(i), (double) importances[i]);
+    }
+    return byName;
+  }
+
+  @Override
+  public Dataset<Row> score(Dataset<Row> rows) {
+    return onExecutors.score(rows);
+  }
+
+  @Override
+  public void save(Path directory, Map<String, Object> provenance) {
+    ObjectNode json = RewardModels.header(kind);
+    RewardModels.putFeatures(json, features);
+    Map<String, float[]> tensors =
+        Map.of(
+            ROOT, RewardTensors.ofWhole(forest.roots()),
+            FEATURE, RewardTensors.ofWhole(forest.feature()),
+            THRESHOLD, forest.threshold(),
+            SKIP, RewardTensors.ofWhole(forest.skip()),
+            VALUE, forest.value(),
+            IMPORTANCE, importances);
+    RewardModels.write(
+        directory,
+        provenance,
+        json,
+        beside ->
+            Safetensors.writeVectors(
+                beside.resolve(RewardModels.WEIGHTS), tensors, Map.of("format", "pt")));
+  }
+
+  /** Reads what {@link #save} wrote. */
+  static ForestModel load(Path directory, JsonNode json) {
+    DenseFeatures features = RewardModels.features(directory, json);
+    try (RewardTensors tensors = new RewardTensors(directory)) {
+      int nodes = tensors.size(FEATURE);
+      RegressionForest forest =
+          new RegressionForest(
+              tensors.readWhole(ROOT, tensors.size(ROOT)),
+              tensors.readWhole(FEATURE, nodes),
+              tensors.read(THRESHOLD, nodes),
+              tensors.readWhole(SKIP, nodes),
+              tensors.read(VALUE, nodes));
+      if (!forest.isSound(features.size())) {
+        throw tensors.unreadable("its arrays are no trees");
+      }
+      return new ForestModel(
+          json.path("kind").asText(), features, forest, tensors.read(IMPORTANCE, features.size()));
+    }
+  }
+}

@@ -111,12 +111,12 @@ public final class BiasAudit {
   public static Column differences(String response, String other) {
     Column lists = Markdown.listItems(col(response)).minus(Markdown.listItems(col(other)));
     return struct(
-        length(col(response)).minus(length(col(other))).as("length"),
-        lists.as("lists"),
-        lists
-            .plus(Markdown.otherMarks(col(response)))
-            .minus(Markdown.otherMarks(col(other)))
-            .as("marks"))
+            length(col(response)).minus(length(col(other))).as("length"),
+            lists.as("lists"),
+            lists
+                .plus(Markdown.otherMarks(col(response)))
+                .minus(Markdown.otherMarks(col(other)))
+                .as("marks"))
         .as("differences");
   }
 

@@ -84,10 +84,7 @@ final class PairMetrics {
     ToDoubleFunction<PairOutcome> model = pair -> pair.votesAgreed(pair.difference());
     long n = (long) pairs.stream().mapToDouble(votes).sum();
     ask("vote_agreement", n, Statistic.ratio(pairs, model, votes));
-    ask(
-        "annotator_agreement",
-        n,
-        Statistic.ratio(pairs, PairOutcome::votesAgreedByOthers, votes));
+    ask("annotator_agreement", n, Statistic.ratio(pairs, PairOutcome::votesAgreedByOthers, votes));
     ask(
         "share_of_annotator_agreement",
         n,

@@ -56,7 +56,8 @@ final class PairOutcomes {
             ? scored.selectExpr(
                 "*", "CAST(null AS STRING) AS kinds", "0L AS first_for", "0L AS first_against")
             : scored
-                .join(ballots(comparisons), scored.col("pair_id").equalTo(col("ballot_pair")), "left")
+                .join(
+                    ballots(comparisons), scored.col("pair_id").equalTo(col("ballot_pair")), "left")
                 .na()
                 .fill(0, new String[] {"first_for", "first_against"});
     List<PairOutcome> outcomes = new ArrayList<>();

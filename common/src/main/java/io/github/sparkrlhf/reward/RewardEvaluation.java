@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -41,6 +40,9 @@ public final class RewardEvaluation {
   /** The split that calibration is fitted on. */
   public static final String VALIDATION = "validation";
 
+  /** The rows of {@code reward_metrics} that are about whole splits. */
+  public static final String WHOLE_SPLITS = "slice = 'all'";
+
   private static final long SEED = 0;
 
   private final SparkSession spark;
@@ -48,22 +50,21 @@ public final class RewardEvaluation {
   private final String kind;
   private final SortedMap<String, List<PairOutcome>> splits;
   private final Calibration calibration;
-  private final List<AnnotatorAgreement.Annotator> annotators;
+  private final Map<String, List<Measurement>> annotators;
 
   private RewardEvaluation(
       SparkSession spark,
       String name,
       String kind,
       List<PairOutcome> outcomes,
-      List<AnnotatorAgreement.Annotator> annotators) {
+      Map<String, List<Measurement>> annotators) {
     this.spark = spark;
     this.name = name;
     this.kind = kind;
     this.annotators = annotators;
     this.splits =
         outcomes.stream()
-            .collect(
-                Collectors.groupingBy(PairOutcome::split, TreeMap::new, Collectors.toList()));
+            .collect(Collectors.groupingBy(PairOutcome::split, TreeMap::new, Collectors.toList()));
     List<PairOutcome> validation = splits.getOrDefault(VALIDATION, List.of());
     this.calibration =
         validation.isEmpty()
@@ -93,15 +94,12 @@ public final class RewardEvaluation {
               name,
               model.kind(),
               outcomes,
-              comparisons == null
-                  ? List.of()
-                  : AnnotatorAgreement.of(outcomes, pairs, comparisons));
+              comparisons == null ? Map.of() : AnnotatorAgreement.of(outcomes, pairs, comparisons));
         });
   }
 
   private static void requireFinite(String name, List<PairOutcome> outcomes) {
-    long notFinite =
-        outcomes.stream().filter(pair -> !Double.isFinite(pair.difference())).count();
+    long notFinite = outcomes.stream().filter(pair -> !Double.isFinite(pair.difference())).count();
     if (notFinite > 0) {
       throw JobFailure.failure(
           "Cannot evaluate reward model %s: %d of %d pairs have a score that is not a number"
@@ -109,9 +107,9 @@ public final class RewardEvaluation {
     }
   }
 
-  /** {@link #metrics()} of a model of whose votes nothing is known. */
+  /** {@link #metrics()} over whole splits, where nothing is known about single votes. */
   public static Dataset<Row> metrics(RewardModel model, String name, Dataset<Row> pairs) {
-    return of(model, name, pairs, null).metrics();
+    return of(model, name, pairs, null).metrics().where(WHOLE_SPLITS);
   }
 
   /** The calibration fitted on the split {@value #VALIDATION}; none if it has no pairs. */
@@ -122,7 +120,6 @@ public final class RewardEvaluation {
   /** Rows of the table {@code reward_metrics} without {@code run_id}, by split and slice. */
   public Dataset<Row> metrics() {
     List<Row> rows = new ArrayList<>();
-    Map<String, List<Measurement>> people = AnnotatorAgreement.summary(annotators);
     splits.forEach(
         (split, pairs) -> {
           SortedMap<EvaluationSlice, List<PairOutcome>> slices = EvaluationSlice.of(pairs);
@@ -133,7 +130,7 @@ public final class RewardEvaluation {
               (slice, part) ->
                   PairMetrics.of(part, methods(), SEED)
                       .forEach(each -> rows.add(metric(split, slice, each))));
-          people
+          annotators
               .getOrDefault(split, List.of())
               .forEach(each -> rows.add(metric(split, EvaluationSlice.ALL, each)));
         });
@@ -184,24 +181,6 @@ public final class RewardEvaluation {
           }
         });
     return spark.createDataFrame(rows, Table.RELIABILITY.schemaWithoutRun());
-  }
-
-  /** Rows of the table {@code reward_annotators} without {@code run_id}, by split and annotator. */
-  public Dataset<Row> annotators() {
-    Function<AnnotatorAgreement.Annotator, Row> row =
-        annotator ->
-            RowFactory.create(
-                name,
-                kind,
-                annotator.split(),
-                annotator.id(),
-                annotator.agreement().n(),
-                annotator.agreement().value(),
-                annotator.agreement().low(),
-                annotator.agreement().high(),
-                annotator.offset());
-    return spark.createDataFrame(
-        annotators.stream().map(row).toList(), Table.REWARD_ANNOTATORS.schemaWithoutRun());
   }
 
   private List<PairProbability> methods() {

@@ -1,7 +1,7 @@
 package io.github.sparkrlhf.reward;
 
-import java.util.function.ToDoubleFunction;
 import java.util.List;
+import java.util.function.ToDoubleFunction;
 
 /** A number about a list of pairs that can be asked again with each pair counted some times. */
 interface Statistic {

@@ -79,11 +79,11 @@ public enum Table {
       """
       model STRING, kind STRING, split STRING, method STRING, bin INT, n BIGINT,
       predicted DOUBLE, observed DOUBLE, low DOUBLE, high DOUBLE"""),
-  /** How often each annotator agrees with a reward model. */
-  REWARD_ANNOTATORS(
+  /** What decides the scores of a reward model: its weights in words, and the words of texts. */
+  EXPLANATIONS(
       """
-      model STRING, kind STRING, split STRING, annotator_id STRING, n BIGINT, agreement DOUBLE,
-      low DOUBLE, high DOUBLE, `offset` DOUBLE"""),
+      model STRING, kind STRING, explains STRING, row_id STRING, position INT, item STRING,
+      value DOUBLE, terms ARRAY<STRING>"""),
   /** Rewards of responses. */
   SCORES("row_id STRING, prompt STRING, response STRING, score DOUBLE, model STRING"),
   /** What PPO sampled and learned from, one row per response. */

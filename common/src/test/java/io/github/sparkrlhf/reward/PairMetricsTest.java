@@ -103,9 +103,8 @@ class PairMetricsTest {
 
   @Test
   void signedRanksAreRanksOfBothSidesFromTheMiddle() {
-    // Of −3, −2, −2, 0, 0, 2, 2, 3 with mean rank 4.5: ranks of 3, −2, 2 … are 8, 2.5, 6.5, 4.5.
-    assertThat(PairMetrics.signedRanks(new double[] {3, -2, 2, 0}))
-        .containsExactly(3.5 + 0.5, -(2 + 0.5), 2.5, 0);
+    // Among −3, −2, −2, 0, 0, 2, 2, 3 the ranks are 8, 2.5, 6.5 and 4.5, and their mean is 4.5.
+    assertThat(PairMetrics.signedRanks(new double[] {3, -2, 2, 0})).containsExactly(3.5, -2, 2, 0);
   }
 
   @Test

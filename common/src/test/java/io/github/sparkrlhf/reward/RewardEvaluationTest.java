@@ -36,7 +36,8 @@ class RewardEvaluationTest {
 
     @Override
     public Dataset<Row> score(Dataset<Row> rows) {
-      return rows.withColumn(SCORE, expr(factor + " * (size(split(response, 'good', -1)) - 1)"));
+      return rows.withColumn(
+          SCORE, expr("double('" + factor + "') * (size(split(response, 'good', -1)) - 1)"));
     }
 
     @Override
@@ -70,7 +71,7 @@ class RewardEvaluationTest {
               0,
               "group " + i % 2,
               "log",
-              i % 2 == 0 ? "test" : "validation"));
+              i / 20 % 2 == 0 ? "test" : "validation"));
     }
     return SPARK.createDataFrame(
         rows,
@@ -141,11 +142,11 @@ class RewardEvaluationTest {
         overall(
             RewardEvaluation.of(new CountsGood(1), "good", pairs, comparisons(pairs)).metrics(),
             "validation");
-    // Odd pairs: the model is always right about chosen; three annotators vote for it, one never.
-    assertThat(validation.get("annotator_minimum").<Double>getAs("value")).isZero();
-    assertThat(validation.get("annotator_median").<Double>getAs("value")).isEqualTo(1);
+    // The model is right about three of four pairs; three annotators vote for chosen, one never.
+    assertThat(validation.get("annotator_minimum").<Double>getAs("value")).isEqualTo(0.25);
+    assertThat(validation.get("annotator_median").<Double>getAs("value")).isEqualTo(0.75);
     assertThat(validation.get("annotator_maximum").<Long>getAs("n")).isEqualTo(4);
-    assertThat(validation.get("vote_agreement").<Double>getAs("value")).isEqualTo(0.75);
+    assertThat(validation.get("vote_agreement").<Double>getAs("value")).isEqualTo(0.625);
     // A vote for chosen sees 2:1, a vote against sees 3:0.
     assertThat(validation.get("annotator_agreement").<Double>getAs("value")).isEqualTo(0.75);
   }
@@ -226,7 +227,7 @@ class RewardEvaluationTest {
     assertThat(metrics.get("half_agreement").<Long>getAs("n")).isEqualTo(200);
     assertThat(metrics.get("half_accuracy_1").<Double>getAs("value"))
         .isEqualTo(metrics.get("half_accuracy_2").<Double>getAs("value"))
-        .isCloseTo(0.5, within(0.2));
+        .isCloseTo(0.75, within(0.05));
     assertThat(trainedOn).hasSize(2);
     assertThat(trainedOn.get(0) + trainedOn.get(1)).isEqualTo(400);
   }

@@ -4,6 +4,7 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.count;
 import static org.apache.spark.sql.functions.length;
 import static org.apache.spark.sql.functions.signum;
+import static org.apache.spark.sql.functions.struct;
 import static org.apache.spark.sql.functions.when;
 
 import io.github.sparkrlhf.spark.JobDescriptions;
@@ -79,9 +80,9 @@ public final class BiasAudit {
               outcomes,
               differences(pairs),
               Map.of(
-                  "longer", signum(col("length")),
-                  "more_lists", signum(col("lists")),
-                  "more_markdown", signum(col("lists").plus(col("marks")))));
+                  "longer", signum(col("differences.length")),
+                  "more_lists", signum(col("differences.lists")),
+                  "more_markdown", signum(col("differences.marks"))));
         });
     List<Row> rows = new ArrayList<>();
     outcomes.forEach((part, outcome) -> rows.add(row(part, outcome)));
@@ -93,20 +94,30 @@ public final class BiasAudit {
         col("kind").equalTo(Agreement.COMPARISON).and(col("choice").isin("a", "b")));
   }
 
-  /** By how much the chosen response exceeds the rejected one. */
   private static Dataset<Row> differences(Dataset<Row> pairs) {
     return pairs
         .where(col("decided"))
-        .select(
-            col("source"),
-            col("split"),
-            length(col("chosen")).minus(length(col("rejected"))).as("length"),
-            Markdown.listItems(col("chosen"))
-                .minus(Markdown.listItems(col("rejected")))
-                .as("lists"),
-            Markdown.otherMarks(col("chosen"))
-                .minus(Markdown.otherMarks(col("rejected")))
-                .as("marks"));
+        .select(col("source"), col("split"), differences("chosen", "rejected"));
+  }
+
+  /**
+   * By how much one response exceeds the other in what the rules about responses look at: a
+   * structure of {@code length} in characters, {@code lists} in list items and {@code marks} in all
+   * markdown, list items included.
+   *
+   * @param response the column of the one
+   * @param other the column of the other
+   */
+  public static Column differences(String response, String other) {
+    Column lists = Markdown.listItems(col(response)).minus(Markdown.listItems(col(other)));
+    return struct(
+            length(col(response)).minus(length(col(other))).as("length"),
+            lists.as("lists"),
+            lists
+                .plus(Markdown.otherMarks(col(response)))
+                .minus(Markdown.otherMarks(col(other)))
+                .as("marks"))
+        .as("differences");
   }
 
   /** Counts outcomes (1 right, −1 wrong, 0 no opinion), each by source and split and over all. */

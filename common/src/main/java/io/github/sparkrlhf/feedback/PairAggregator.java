@@ -68,6 +68,14 @@ public final class PairAggregator {
   }
 
   /**
+   * Whether the chosen response is the first of its pair, which is what {@code swapped} in the
+   * comparisons refers to; over the columns chosen and rejected.
+   */
+  public static Column firstIsChosen() {
+    return NormalizedText.identity(col("chosen")).lt(NormalizedText.identity(col("rejected")));
+  }
+
+  /**
    * The shares of the votes on a pair as its probabilities: all votes count the same.
    *
    * @param votes pair_id, swapped, choice

@@ -1,5 +1,7 @@
 package io.github.sparkrlhf.reward;
 
+import static java.util.stream.Collectors.toSet;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.lm.Safetensors;
@@ -7,9 +9,12 @@ import io.github.sparkrlhf.spark.JobFailure;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.ml.linalg.SparseVector;
@@ -63,6 +68,46 @@ public final class BradleyTerryModel implements RewardModel {
       byName.put(TextStyle.NAMES.get(i), (double) weights[i]);
     }
     return byName;
+  }
+
+  @Override
+  public List<FeatureWeight> featureWeights(Dataset<Row> texts, int most) {
+    int styles = TextStyle.NAMES.size();
+    List<Integer> greatest =
+        IntStream.range(0, weights.length)
+            .boxed()
+            .sorted(Comparator.<Integer>comparingDouble(i -> -Math.abs(weights[i])))
+            .limit(most)
+            .toList();
+    Set<Integer> buckets =
+        greatest.stream().filter(i -> i >= styles).map(i -> i - styles).collect(toSet());
+    Map<Integer, List<String>> terms =
+        BucketTerms.of(texts, buckets, new Hashing(features.settings()));
+    return greatest.stream()
+        .map(
+            i ->
+                i < styles
+                    ? new FeatureWeight(TextStyle.NAMES.get(i), weights[i], List.of())
+                    : new FeatureWeight(
+                        "bucket_" + (i - styles),
+                        weights[i],
+                        terms.getOrDefault(i - styles, List.of())))
+        .toList();
+  }
+
+  /** Words, pairs of words, and words of the prompt with words of the response. */
+  private record Hashing(TextFeatures.Settings settings) implements BucketTerms.Hashing {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public List<String> terms(String prompt, String response) {
+      return TextFeatures.terms(settings, prompt, response);
+    }
+
+    @Override
+    public int bucket(String term) {
+      return TextFeatures.bucket(settings, term);
+    }
   }
 
   @Override

@@ -54,11 +54,30 @@ final class DenseFeatures implements Serializable {
     }
     if (buckets > 0) {
       int[] counts = new int[buckets];
-      words.forEach(word -> counts[(int) Math.floorMod(StableHash.of(word), (long) buckets)]++);
+      words.forEach(word -> counts[bucket(word, buckets)]++);
       for (int i = 0; i < buckets; i++) {
         features[style.length + i] = (float) Math.log1p(counts[i]);
       }
     }
     return features;
+  }
+
+  private static int bucket(String word, int buckets) {
+    return (int) Math.floorMod(StableHash.of(word), (long) buckets);
+  }
+
+  /** The words of the response. */
+  record Hashing(int buckets) implements BucketTerms.Hashing {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public List<String> terms(String prompt, String response) {
+      return TextFeatures.words(response);
+    }
+
+    @Override
+    public int bucket(String term) {
+      return DenseFeatures.bucket(term, buckets);
+    }
   }
 }

@@ -1,12 +1,17 @@
 package io.github.sparkrlhf.reward;
 
+import static java.util.stream.Collectors.toSet;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.lm.Safetensors;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.IntStream;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
@@ -59,6 +64,29 @@ public final class ForestModel implements RewardModel {
       byName.put(names.get(i), (double) importances[i]);
     }
     return byName;
+  }
+
+  @Override
+  public List<FeatureWeight> featureWeights(Dataset<Row> texts, int most) {
+    List<String> names = features.names();
+    int styles = names.size() - features.buckets();
+    List<Integer> greatest =
+        IntStream.range(0, importances.length)
+            .boxed()
+            .filter(i -> importances[i] > 0)
+            .sorted(Comparator.<Integer>comparingDouble(i -> -importances[i]))
+            .limit(most)
+            .toList();
+    Set<Integer> buckets =
+        greatest.stream().filter(i -> i >= styles).map(i -> i - styles).collect(toSet());
+    Map<Integer, List<String>> terms =
+        BucketTerms.of(texts, buckets, new DenseFeatures.Hashing(features.buckets()));
+    return greatest.stream()
+        .map(
+            i ->
+                new FeatureWeight(
+                    names.get(i), importances[i], terms.getOrDefault(i - styles, List.of())))
+        .toList();
   }
 
   @Override

@@ -55,6 +55,8 @@ public final class RatingEvaluation {
                     name,
                     model.kind(),
                     split,
+                    "all",
+                    "all",
                     metric == 0 ? "spearman" : "kendall",
                     mean(resampled, metric),
                     interval[0],

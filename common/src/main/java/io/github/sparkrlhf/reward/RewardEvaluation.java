@@ -1,157 +1,197 @@
 package io.github.sparkrlhf.reward;
 
-import static org.apache.spark.sql.functions.abs;
-import static org.apache.spark.sql.functions.array;
-import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.count;
-import static org.apache.spark.sql.functions.exp;
-import static org.apache.spark.sql.functions.explode;
-import static org.apache.spark.sql.functions.greatest;
-import static org.apache.spark.sql.functions.length;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.log1p;
-import static org.apache.spark.sql.functions.max;
-import static org.apache.spark.sql.functions.struct;
-import static org.apache.spark.sql.functions.sum;
-import static org.apache.spark.sql.functions.when;
-
-import io.github.sparkrlhf.feedback.PairAggregator;
 import io.github.sparkrlhf.feedback.WilsonInterval;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Table;
-import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
-import org.apache.spark.sql.Column;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
-import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.SparkSession;
 
 /**
- * How well a reward model agrees with people, per split.
- *
- * <ul>
- *   <li>{@code accuracy}: the share of decided pairs (probability other than ½) whose chosen
- *       response has the higher score; equal scores count one half. With a 95 % interval.
- *   <li>{@code accuracy_always_longer}: the same for the rule that prefers the longer response, the
- *       least that a model has to beat.
- *   <li>{@code log_loss}: the mean cross entropy between the votes and the model's probability, all
- *       pairs; ln 2 is a coin's.
- * </ul>
+ * How well a reward model agrees with people: per split, over all its pairs and by slice, beside
+ * rules that do not read the text and beside what people themselves reach; before and after
+ * calibration on the split {@value #VALIDATION}. docs/reward.md defines every metric.
  */
 public final class RewardEvaluation {
-  private static final String DECIDED = "decided";
-
-  /** The share of decided pairs that the model orders as people do. */
+  /** The share of decided pairs that the model orders as people do; equal scores count one half. */
   public static final String ACCURACY = "accuracy";
 
-  /** The mean cross entropy between votes and model. */
+  /** The mean cross entropy between votes and model, all pairs; ln 2 is a coin's. */
   public static final String LOG_LOSS = "log_loss";
+
+  /** The expected calibration error, in bins of equal mass. */
+  public static final String ECE = "ece";
 
   /** The accuracy of the rule that prefers the longer response. */
   public static final String ACCURACY_ALWAYS_LONGER = "accuracy_always_longer";
 
-  private RewardEvaluation() {}
+  /** The split that models are trained on: measured as a whole only. */
+  private static final String TRAIN = "train";
+
+  /** The split that calibration is fitted on. */
+  public static final String VALIDATION = "validation";
+
+  /** The rows of {@code reward_metrics} that are about whole splits. */
+  public static final String WHOLE_SPLITS = "slice = 'all'";
+
+  private static final long SEED = 0;
+
+  private final SparkSession spark;
+  private final String name;
+  private final String kind;
+  private final SortedMap<String, List<PairOutcome>> splits;
+  private final Calibration calibration;
+  private final Map<String, List<Measurement>> annotators;
+
+  private RewardEvaluation(
+      SparkSession spark,
+      String name,
+      String kind,
+      List<PairOutcome> outcomes,
+      Map<String, List<Measurement>> annotators) {
+    this.spark = spark;
+    this.name = name;
+    this.kind = kind;
+    this.annotators = annotators;
+    this.splits =
+        outcomes.stream()
+            .collect(Collectors.groupingBy(PairOutcome::split, TreeMap::new, Collectors.toList()));
+    List<PairOutcome> validation = splits.getOrDefault(VALIDATION, List.of());
+    this.calibration =
+        validation.isEmpty()
+            ? null
+            : Calibration.fit(spark, differences(validation), probabilities(validation));
+  }
 
   /**
-   * Measures a model on pairs.
+   * Scores the pairs once, and calibrates on those of the split {@value #VALIDATION}.
    *
-   * @param name what the model is called in the result
+   * @param name what the model is called in the results
    * @param pairs rows of the table {@code pairs}; pair_id is unique
-   * @return rows of the table {@code reward_metrics}, ordered by split; a metric without pairs is
-   *     left out
+   * @param comparisons rows of the table {@code comparisons} behind the pairs; null if not known,
+   *     then nothing is said about annotators and kinds of feedback
    * @throws JobFailure if a score is not a finite number
    */
-  public static Dataset<Row> metrics(RewardModel model, String name, Dataset<Row> pairs) {
-    List<Row> sums =
-        JobDescriptions.described(
-            pairs.sparkSession().sparkContext(),
-            "reward: evaluate " + name,
-            () -> sums(model, pairs).collectAsList());
-    List<Row> rows = new ArrayList<>();
-    for (Row split : sums) {
-      long n = split.getAs("n");
-      long notFinite = split.getAs("not_finite");
-      if (notFinite > 0) {
-        throw JobFailure.failure(
-            "Cannot evaluate reward model %s: %d of %d pairs have a score that is not a number"
-                .formatted(name, notFinite, n));
-      }
-      long decided = split.getAs("decided");
-      String of = split.getAs("split");
-      if (decided > 0) {
-        rows.add(accuracy(name, model, of, ACCURACY, split.getAs("right"), decided));
-        rows.add(accuracy(name, model, of, ACCURACY_ALWAYS_LONGER, split.getAs("longer"), decided));
-      }
-      double loss = ((BigDecimal) split.getAs("loss")).doubleValue() / n;
-      rows.add(RowFactory.create(name, model.kind(), of, LOG_LOSS, loss, null, null, n));
+  public static RewardEvaluation of(
+      RewardModel model, String name, Dataset<Row> pairs, Dataset<Row> comparisons) {
+    return JobDescriptions.described(
+        pairs.sparkSession().sparkContext(),
+        "reward: evaluate " + name,
+        () -> {
+          List<PairOutcome> outcomes = PairOutcomes.of(model, pairs, comparisons);
+          requireFinite(name, outcomes);
+          return new RewardEvaluation(
+              pairs.sparkSession(),
+              name,
+              model.kind(),
+              outcomes,
+              comparisons == null ? Map.of() : AnnotatorAgreement.of(outcomes, pairs, comparisons));
+        });
+  }
+
+  private static void requireFinite(String name, List<PairOutcome> outcomes) {
+    long notFinite = outcomes.stream().filter(pair -> !Double.isFinite(pair.difference())).count();
+    if (notFinite > 0) {
+      throw JobFailure.failure(
+          "Cannot evaluate reward model %s: %d of %d pairs have a score that is not a number"
+              .formatted(name, notFinite, outcomes.size()));
     }
-    return pairs.sparkSession().createDataFrame(rows, Table.REWARD_METRICS.schemaWithoutRun());
   }
 
-  private static Row accuracy(
-      String name, RewardModel model, String split, String metric, double right, long n) {
-    WilsonInterval interval = WilsonInterval.of(right, n);
+  /** {@link #metrics()} over whole splits, where nothing is known about single votes. */
+  public static Dataset<Row> metrics(RewardModel model, String name, Dataset<Row> pairs) {
+    return of(model, name, pairs, null).metrics().where(WHOLE_SPLITS);
+  }
+
+  /** The calibration fitted on the split {@value #VALIDATION}; none if it has no pairs. */
+  public Optional<Calibration> calibration() {
+    return Optional.ofNullable(calibration);
+  }
+
+  /** Rows of the table {@code reward_metrics} without {@code run_id}, by split and slice. */
+  public Dataset<Row> metrics() {
+    List<Row> rows = new ArrayList<>();
+    splits.forEach(
+        (split, pairs) -> {
+          SortedMap<EvaluationSlice, List<PairOutcome>> slices = EvaluationSlice.of(pairs);
+          if (split.equals(TRAIN)) {
+            slices.keySet().retainAll(List.of(EvaluationSlice.ALL));
+          }
+          slices.forEach(
+              (slice, part) ->
+                  PairMetrics.of(part, methods(), SEED)
+                      .forEach(each -> rows.add(metric(split, slice, each))));
+          annotators
+              .getOrDefault(split, List.of())
+              .forEach(each -> rows.add(metric(split, EvaluationSlice.ALL, each)));
+        });
+    return spark.createDataFrame(rows, Table.REWARD_METRICS.schemaWithoutRun());
+  }
+
+  private Row metric(String split, EvaluationSlice slice, Measurement measured) {
     return RowFactory.create(
-        name, model.kind(), split, metric, right / n, interval.low(), interval.high(), n);
-  }
-
-  private static Dataset<Row> sums(RewardModel model, Dataset<Row> pairs) {
-    Column margin = col("chosen_score").minus(col("rejected_score"));
-    Column lengths = length(col("chosen")).minus(length(col("rejected")));
-    Column decided = col(DECIDED);
-    // ln(1 + exp(-|m|)) does not overflow.
-    Column tail = log1p(exp(abs(margin).multiply(-1)));
-    Column softplus = greatest(margin, lit(0.0)).plus(tail);
-    Column loss = softplus.minus(col("probability").multiply(margin));
-    Column finite = margin.isNotNull().and(margin.between(-Double.MAX_VALUE, Double.MAX_VALUE));
-    return scored(model, pairs)
-        .groupBy("split")
-        .agg(
-            count(lit(1)).as("n"),
-            sum(when(finite, 0L).otherwise(1L)).as("not_finite"),
-            sum(when(decided, 1L).otherwise(0L)).as("decided"),
-            sum(when(decided, agreement(margin)).otherwise(0.0)).as("right"),
-            sum(when(decided, agreement(lengths)).otherwise(0.0)).as("longer"),
-            // Decimals add up to the same sum in any order; doubles do not.
-            sum(loss.cast(DataTypes.createDecimalType(28, 12))).as("loss"))
-        .orderBy("split");
-  }
-
-  /** 1, ½ or 0 for a pair in which the chosen response is ahead, level or behind. */
-  private static Column agreement(Column difference) {
-    Column chosenIsMoreProbable = col("probability").gt(0.5);
-    Column ahead = when(chosenIsMoreProbable, difference).otherwise(difference.multiply(-1));
-    return when(ahead.gt(0), 1.0).when(ahead.equalTo(0), 0.5).otherwise(0.0);
+        name,
+        kind,
+        split,
+        slice.slice(),
+        slice.value(),
+        measured.metric(),
+        measured.value(),
+        measured.low(),
+        measured.high(),
+        measured.n());
   }
 
   /**
-   * Both responses of all pairs go through the model in one pass.
-   *
-   * @return pair_id, split, chosen, rejected, probability, decided, chosen_score, rejected_score
+   * Rows of the table {@code reliability} without {@code run_id}: bins of equal mass, before and
+   * after calibration, with Wilson intervals of what was observed.
    */
-  static Dataset<Row> scored(RewardModel model, Dataset<Row> pairs) {
-    Column sides =
-        array(
-            struct(lit(true).as("is_chosen"), col("chosen").as(RewardModel.RESPONSE)),
-            struct(lit(false).as("is_chosen"), col("rejected").as(RewardModel.RESPONSE)));
-    Dataset<Row> responses =
-        pairs
-            .select(col("pair_id"), col(RewardModel.PROMPT), explode(sides).as("side"))
-            .select("pair_id", RewardModel.PROMPT, "side.is_chosen", "side.response");
-    Column score = col(RewardModel.SCORE);
-    Dataset<Row> scores =
-        model
-            .score(responses)
-            .groupBy("pair_id")
-            .agg(
-                max(when(col("is_chosen"), score)).as("chosen_score"),
-                max(when(col("is_chosen").equalTo(false), score)).as("rejected_score"));
-    return pairs
-        .withColumn(DECIDED, PairAggregator.isDecided(pairs))
-        .select("pair_id", "split", "chosen", "rejected", "probability", DECIDED)
-        .join(scores, "pair_id");
+  public Dataset<Row> reliability() {
+    List<Row> rows = new ArrayList<>();
+    splits.forEach(
+        (split, pairs) -> {
+          for (PairProbability method : methods()) {
+            int number = 0;
+            for (ReliabilityCurve.Bin bin :
+                ReliabilityCurve.equalMass(method, differences(pairs), probabilities(pairs))
+                    .bins()) {
+              WilsonInterval interval = WilsonInterval.of(bin.observed() * bin.n(), bin.n());
+              rows.add(
+                  RowFactory.create(
+                      name,
+                      kind,
+                      split,
+                      method.method(),
+                      number++,
+                      bin.n(),
+                      bin.predicted(),
+                      bin.observed(),
+                      interval.low(),
+                      interval.high()));
+            }
+          }
+        });
+    return spark.createDataFrame(rows, Table.RELIABILITY.schemaWithoutRun());
+  }
+
+  private List<PairProbability> methods() {
+    return calibration == null ? List.of(PairProbability.UNCALIBRATED) : calibration.methods();
+  }
+
+  private static double[] differences(List<PairOutcome> pairs) {
+    return pairs.stream().mapToDouble(PairOutcome::difference).toArray();
+  }
+
+  private static double[] probabilities(List<PairOutcome> pairs) {
+    return pairs.stream().mapToDouble(PairOutcome::probability).toArray();
   }
 }

@@ -1,6 +1,7 @@
 package io.github.sparkrlhf.reward;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -31,6 +32,18 @@ public interface RewardModel {
    *     depend on partitioning, row order or the number of executors
    */
   Dataset<Row> score(Dataset<Row> rows);
+
+  /**
+   * What the model's features count, the greatest absolute weight first: coefficients of a linear
+   * model, importances of a forest. Empty for a model that has no such numbers.
+   *
+   * @param texts rows with {@link #PROMPT} and {@link #RESPONSE}: hash buckets are named by the
+   *     terms in them
+   * @param most how many at most
+   */
+  default List<FeatureWeight> featureWeights(Dataset<Row> texts, int most) {
+    return List.of();
+  }
 
   /**
    * Writes the model to a directory that does not exist yet: JSON and safetensors only.

@@ -79,6 +79,28 @@ public final class RewardModels {
     return loader.apply(directory, description);
   }
 
+  /**
+   * Writes a model and its calibration, beside the target and then renamed into place.
+   *
+   * @param calibration null if there is none
+   * @param directory must not exist yet, unless the same run wrote it
+   * @param provenance what {@code rlhf.json} says
+   * @throws JobFailure if it exists or cannot be written; nothing is left behind
+   */
+  public static void save(
+      RewardModel model, Calibration calibration, Path directory, Map<String, Object> provenance) {
+    ModelDirectories.publish(
+        directory,
+        provenance,
+        beside -> {
+          ModelDirectories.deleteTree(beside);
+          model.save(beside, provenance);
+          if (calibration != null) {
+            calibration.write(beside);
+          }
+        });
+  }
+
   /** A description that names the kind; the kind adds its settings. */
   static ObjectNode header(String kind) {
     return JSON.createObjectNode().put("kind", kind).put("format", FORMAT);

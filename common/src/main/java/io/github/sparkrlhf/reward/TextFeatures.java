@@ -117,6 +117,21 @@ final class TextFeatures implements Serializable {
     return List.copyOf(filled.keySet());
   }
 
+  /**
+   * What is hashed, as often as it occurs: words and pairs of words, and crossings with the prompt.
+   */
+  static List<String> terms(Settings settings, String prompt, String response) {
+    List<String> words = words(response);
+    List<String> terms = new ArrayList<>(grams(words));
+    terms.addAll(crossings(settings, words(prompt), words));
+    return terms;
+  }
+
+  /** The bucket that a term falls into. */
+  static int bucket(Settings settings, String term) {
+    return (int) Math.floorMod(StableHash.of(term), (long) settings.buckets());
+  }
+
   /** The words of a text in lower case. */
   static List<String> words(String text) {
     return WORD.matcher(text.toLowerCase(Locale.ROOT)).results().map(MatchResult::group).toList();
@@ -142,8 +157,7 @@ final class TextFeatures implements Serializable {
   private static SortedMap<Integer, Integer> counts(Settings settings, List<String> terms) {
     SortedMap<Integer, Integer> counts = new TreeMap<>();
     for (String term : terms) {
-      counts.merge(
-          (int) Math.floorMod(StableHash.of(term), (long) settings.buckets()), 1, Integer::sum);
+      counts.merge(bucket(settings, term), 1, Integer::sum);
     }
     return counts;
   }

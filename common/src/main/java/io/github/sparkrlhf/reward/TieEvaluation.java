@@ -93,15 +93,19 @@ public final class TieEvaluation {
       double value,
       TieModel.Outcomes outcomes) {
     long n = outcomes.difference().length;
-    return RowFactory.create(name, model.kind(), split, metric, value, null, null, n);
+    return RowFactory.create(name, model.kind(), split, "all", "all", metric, value, null, null, n);
   }
 
   /** The outcomes of the pairs of each split, in the order of their ids: 24 bytes a pair. */
   private static Map<String, TieModel.Outcomes> outcomes(RewardModel model, Dataset<Row> pairs) {
     Dataset<Row> scored =
-        RewardEvaluation.scored(model, pairs)
+        PairOutcomes.scores(model, pairs)
             .join(
-                pairs.select(col("pair_id"), coalesce(col("tie_probability"), lit(0.0)).as("tie")),
+                pairs.select(
+                    col("pair_id"),
+                    col("split"),
+                    col("probability"),
+                    coalesce(col("tie_probability"), lit(0.0)).as("tie")),
                 "pair_id")
             .select(
                 col("split"),

@@ -72,8 +72,18 @@ public enum Table {
   /** Measurements of reward models. */
   REWARD_METRICS(
       """
-      model STRING, kind STRING, split STRING, metric STRING, value DOUBLE, low DOUBLE,
-      high DOUBLE, n BIGINT"""),
+      model STRING, kind STRING, split STRING, slice STRING, slice_value STRING, metric STRING,
+      value DOUBLE, low DOUBLE, high DOUBLE, n BIGINT"""),
+  /** What reward models predict against what people say, bin by bin. */
+  RELIABILITY(
+      """
+      model STRING, kind STRING, split STRING, method STRING, bin INT, n BIGINT,
+      predicted DOUBLE, observed DOUBLE, low DOUBLE, high DOUBLE"""),
+  /** What decides the scores of a reward model: its weights in words, and the words of texts. */
+  EXPLANATIONS(
+      """
+      model STRING, kind STRING, explains STRING, row_id STRING, position INT, item STRING,
+      value DOUBLE, terms ARRAY<STRING>"""),
   /** Rewards of responses. */
   SCORES("row_id STRING, prompt STRING, response STRING, score DOUBLE, model STRING"),
   /** What PPO sampled and learned from, one row per response. */

@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -138,17 +139,19 @@ class BradleyTerryTest {
                 "pair_id STRING, prompt STRING, chosen STRING, rejected STRING,"
                     + " probability DOUBLE, split STRING"));
 
-    List<Row> metrics = RewardEvaluation.metrics(new Length(), "length", four).collectAsList();
+    Map<String, Row> metrics =
+        RewardEvaluation.metrics(new Length(), "length", four).collectAsList().stream()
+            .collect(
+                Collectors.toMap(
+                    row -> row.getAs("split") + "/" + row.getAs("metric"), row -> row));
 
-    assertThat(metrics).hasSize(4);
-    assertThat(metrics.get(0).<String>getAs("metric")).isEqualTo("accuracy");
-    assertThat(metrics.get(0).<Double>getAs("value")).isEqualTo(0.5);
-    assertThat(metrics.get(0).<Long>getAs("n")).isEqualTo(3);
-    assertThat(metrics.get(1).<Double>getAs("value")).isEqualTo(0.5);
+    assertThat(metrics.get("test/accuracy").<Double>getAs("value")).isEqualTo(0.5);
+    assertThat(metrics.get("test/accuracy").<Long>getAs("n")).isEqualTo(3);
+    assertThat(metrics.get("test/accuracy_always_longer").<Double>getAs("value")).isEqualTo(0.5);
     double loss = softplus(-1) + (0.75 * softplus(2) + 0.25 * softplus(-2)) + Math.log(2);
-    assertThat(metrics.get(2).<Double>getAs("value")).isCloseTo(loss / 3, within(1e-9));
-    assertThat(metrics.get(3).<String>getAs("split")).isEqualTo("train");
-    assertThat(metrics.get(3).<String>getAs("metric")).isEqualTo("log_loss");
+    assertThat(metrics.get("test/log_loss").<Double>getAs("value"))
+        .isCloseTo(loss / 3, within(1e-9));
+    assertThat(metrics).containsKey("train/log_loss").doesNotContainKey("train/accuracy");
   }
 
   @Test
@@ -157,6 +160,31 @@ class BradleyTerryTest {
 
     assertThat(RewardEvaluation.metrics(new Length(), "length", pairs.limit(3)).columns())
         .containsExactlyElementsOf(columns.subList(1, columns.size()));
+  }
+
+  @Test
+  void weightsAreToldInTheWordsBehindThem() {
+    List<FeatureWeight> weights =
+        model.featureWeights(pairs.withColumnRenamed("chosen", "response"), 200);
+
+    assertThat(weights).hasSize(200);
+    assertThat(weights)
+        .isSortedAccordingTo(Comparator.comparingDouble(each -> -Math.abs(each.weight())));
+    model
+        .styleWeights()
+        .forEach(
+            (style, weight) -> {
+              if (Math.abs(weight) > Math.abs(weights.get(199).weight())) {
+                assertThat(weights).contains(new FeatureWeight(style, weight, List.of()));
+              }
+            });
+    FeatureWeight bucket =
+        weights.stream().filter(each -> !each.terms().isEmpty()).findFirst().orElseThrow();
+    String term = bucket.terms().get(0).replaceFirst(" \\(\\d+\\)$", "").replace(" × ", "\n");
+    TextFeatures.Settings settings =
+        new TextFeatures.Settings(
+            BradleyTerryTrainer.DEFAULT_BUCKETS, BradleyTerryTrainer.DEFAULT_PROMPT_WORDS);
+    assertThat(bucket.feature()).isEqualTo("bucket_" + TextFeatures.bucket(settings, term));
   }
 
   @Test

@@ -29,6 +29,7 @@ import picocli.CommandLine.HelpCommand;
       TokenizerJob.class,
       SftJob.class,
       RewardJob.class,
+      ExplainJob.class,
       RolloutJob.class,
       ScoreJob.class,
       PpoJob.class,

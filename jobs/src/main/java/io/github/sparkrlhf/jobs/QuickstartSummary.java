@@ -88,7 +88,7 @@ final class QuickstartSummary {
         spark
             .table("reward_metrics")
             .filter(
-                "split = 'test' AND metric LIKE 'accuracy%' AND model IN ('bradley-terry', 'transformer')")
+                "split = 'test' AND slice = 'all' AND metric IN ('accuracy', 'accuracy_always_longer') AND model IN ('bradley-terry', 'transformer')")
             .select("kind", "metric", "value", "low", "high", "n")
             .orderBy("metric", "kind")
             .collectAsList()) {

@@ -3,21 +3,26 @@ package io.github.sparkrlhf.jobs;
 import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.reward.DisjointHalves;
 import io.github.sparkrlhf.reward.RatingEvaluation;
 import io.github.sparkrlhf.reward.RegressionTrainer;
 import io.github.sparkrlhf.reward.RewardEvaluation;
 import io.github.sparkrlhf.reward.RewardModel;
+import io.github.sparkrlhf.reward.RewardModels;
 import io.github.sparkrlhf.reward.RewardTrainer;
 import io.github.sparkrlhf.reward.TieEvaluation;
 import io.github.sparkrlhf.reward.TieModel;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.reward.TransformerRewardTrainer;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.tables.Run;
 import io.github.sparkrlhf.tables.Table;
 import io.github.sparkrlhf.training.Trainables;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -27,6 +32,7 @@ import java.util.TreeSet;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -37,6 +43,18 @@ import picocli.CommandLine.Option;
     description =
         "Fits a reward model to the training split of a run of pairs, and measures it on every split beside the rule that prefers the longer response.")
 final class RewardJob extends JobCommand {
+  private static final List<String> SHOWN =
+      List.of(
+          RewardEvaluation.ACCURACY,
+          RewardEvaluation.ACCURACY_ALWAYS_LONGER,
+          "lift_over_longer",
+          "share_of_ceiling",
+          RewardEvaluation.LOG_LOSS,
+          RewardEvaluation.ECE,
+          "ece_temperature",
+          "ece_isotonic",
+          "half_agreement");
+
   @Option(
       names = "--pairs-run",
       paramLabel = "ID",
@@ -81,6 +99,19 @@ final class RewardJob extends JobCommand {
           "transformer with --ties: the threshold of rao-kupper or the strength of ties of davidson, above 0 (default: what fits the share of ties if all responses are equally good).")
   private Double tieParameter;
 
+  @Option(
+      names = "--disjoint-halves",
+      description =
+          "Also fit one model of each half of the training pairs, and measure how often the two agree (default: no).")
+  private boolean disjointHalves;
+
+  @Option(
+      names = "--plots",
+      paramLabel = "DIR",
+      description =
+          "Draw reliability.png and accuracy.png into this directory (default: no plots).")
+  private Path plots;
+
   @Mixin private RewardKindOptions kinds;
   @Mixin private ModelOptions model;
   @Mixin private TrainingOptions training;
@@ -117,6 +148,7 @@ final class RewardJob extends JobCommand {
     }
     // The run that it means is among the inputs, whether it is named or the only one.
     names.add("pairs-run");
+    names.add("plots");
     return names;
   }
 
@@ -145,6 +177,18 @@ final class RewardJob extends JobCommand {
   @Override
   protected List<Path> outputs() {
     return List.of(output);
+  }
+
+  @Override
+  protected List<String> lostOutputs(SparkSession spark, Run run) {
+    List<String> lost = new ArrayList<>(super.lostOutputs(spark, run));
+    if (plots != null) {
+      RewardPlots.files(plots).stream()
+          .filter(Files::notExists)
+          .map(Path::toString)
+          .forEach(lost::add);
+    }
+    return lost;
   }
 
   @Override
@@ -178,9 +222,16 @@ final class RewardJob extends JobCommand {
             ? transformer(context, train, traffic)
             : fitted(context, train);
     String name = output.getFileName().toString();
-    context.run().write(Table.REWARD_METRICS, metrics(context, fitted, name, pairs));
+    RewardEvaluation evaluation = evaluation(context, fitted, name, pairs);
+    context.run().write(Table.RELIABILITY, evaluation.reliability());
+    context.run().write(Table.REWARD_METRICS, metrics(context, fitted, name, pairs, evaluation));
     List<Row> metrics =
-        context.run().rows(Table.REWARD_METRICS).orderBy("metric", "split").collectAsList();
+        context
+            .run()
+            .rows(Table.REWARD_METRICS)
+            .where(RewardEvaluation.WHOLE_SPLITS)
+            .orderBy("metric", "split")
+            .collectAsList();
     Map<String, Object> summary = summary(metrics);
     summary.putAll(traffic);
     Map<String, Object> provenance = new LinkedHashMap<>(summary);
@@ -188,15 +239,28 @@ final class RewardJob extends JobCommand {
     provenance.put("job", "reward");
     provenance.put("inputs", context.inputs());
     lora.addBase(provenance, model.directory());
-    fitted.save(output, provenance);
+    RewardModels.save(fitted, evaluation.calibration().orElse(null), output, provenance);
     print(context, metrics);
+    if (plots != null) {
+      RewardPlots.draw(context.run(), plots);
+    }
     context.out().println("Model in " + output);
     return summary;
   }
 
-  private Dataset<Row> metrics(
+  private RewardEvaluation evaluation(
       JobContext context, RewardModel fitted, String name, Dataset<Row> pairs) {
-    Dataset<Row> metrics = RewardEvaluation.metrics(fitted, name, pairs);
+    return RewardEvaluation.of(
+        fitted, name, pairs, context.tables().rows(Table.COMPARISONS, resolvedRun));
+  }
+
+  private Dataset<Row> metrics(
+      JobContext context,
+      RewardModel fitted,
+      String name,
+      Dataset<Row> pairs,
+      RewardEvaluation evaluation) {
+    Dataset<Row> metrics = evaluation.metrics();
     if (!pairs.where("tie_probability > 0").isEmpty()) {
       metrics = metrics.unionByName(TieEvaluation.metrics(fitted, name, pairs));
     }
@@ -204,7 +268,7 @@ final class RewardJob extends JobCommand {
       Dataset<Row> ratings = context.tables().rows(Table.RATINGS, resolvedRun);
       metrics = metrics.unionByName(RatingEvaluation.metrics(fitted, name, ratings, "group_key"));
     }
-    return metrics;
+    return disjointHalves ? metrics.union(halves(context, name, pairs)) : metrics;
   }
 
   private RewardModel fitted(JobContext context, Dataset<Row> train) {
@@ -215,6 +279,27 @@ final class RewardJob extends JobCommand {
     Dataset<Row> ratings =
         context.tables().rows(Table.RATINGS, resolvedRun).filter("split = 'train'");
     return ((RegressionTrainer) trainer).fitRatings(ratings, kinds.offsets(ratings));
+  }
+
+  private Dataset<Row> halves(JobContext context, String name, Dataset<Row> pairs) {
+    Dataset<Row> train = pairs.filter("split = 'train'");
+    Dataset<Row> heldOut = pairs.filter("split <> 'train'");
+    if (kind != RewardKind.TRANSFORMER) {
+      RewardTrainer trainer = kinds.trainer(kind, training, context.out());
+      return DisjointHalves.metrics(trainer, name, train, heldOut);
+    }
+    LanguageModel initial =
+        model.load(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, training.seed());
+    JavaSparkContext spark = JavaSparkContext.fromSparkContext(context.spark().sparkContext());
+    try (Trainables trainables =
+        lora.trainables(spark, training.seed(), Arrays.asList(model.directory()), initial)) {
+      RewardTrainer trainer =
+          new TransformerRewardTrainer(
+                  trainables, training.lanes(), training.settings(), marginScale)
+              .optTies(tieModel(train))
+              .withoutCheckpoints(context.out());
+      return DisjointHalves.metrics(trainer, name, train, heldOut);
+    }
   }
 
   private RewardModel transformer(
@@ -263,15 +348,23 @@ final class RewardJob extends JobCommand {
     Map<String, Object> summary = new LinkedHashMap<>();
     summary.put("kind", kind.toString());
     summary.put("pairs_run", resolvedRun);
-    for (Row row : metrics) {
+    for (Row row : shown(metrics)) {
       summary.put(row.getAs("split") + "/" + row.getAs("metric"), row.getAs("value"));
     }
     return summary;
   }
 
+  /** What a person looks at first; the rest stands in the table. */
+  private static List<Row> shown(List<Row> metrics) {
+    return metrics.stream()
+        .filter(row -> SHOWN.contains(row.<String>getAs("metric")))
+        .sorted(Comparator.comparingInt(row -> SHOWN.indexOf(row.<String>getAs("metric"))))
+        .toList();
+  }
+
   private static void print(JobContext context, List<Row> metrics) {
     List<List<String>> lines = new ArrayList<>();
-    for (Row row : metrics) {
+    for (Row row : shown(metrics)) {
       Double low = row.getAs("low");
       Double high = row.getAs("high");
       lines.add(

@@ -80,7 +80,7 @@ class DebatesIT {
     List<Row> heldOut =
         spark
             .sql(
-                "SELECT kind, metric, value, low, high, n FROM reward_metrics WHERE split = 'test' AND metric LIKE 'accuracy%' ORDER BY kind, metric")
+                "SELECT kind, metric, value, low, high, n FROM reward_metrics WHERE split = 'test' AND slice = 'all' AND metric IN ('accuracy', 'accuracy_always_longer') ORDER BY kind, metric")
             .collectAsList();
     heldOut.forEach(System.out::println);
     assertThat(heldOut)

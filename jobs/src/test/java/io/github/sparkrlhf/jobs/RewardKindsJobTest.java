@@ -26,7 +26,7 @@ class RewardKindsJobTest {
 
   @BeforeAll
   static void pairs() {
-    SimulatedLog log = new SimulatedLog(SparkTestSession.get(), 3, 400);
+    SimulatedLog log = new SimulatedLog(SparkTestSession.get(), 3, 1_000);
     log.events().coalesce(1).write().parquet(path("log"));
     step("pairs", "--input", path("log"), "--id", "event_id", "--annotator", "annotator");
   }

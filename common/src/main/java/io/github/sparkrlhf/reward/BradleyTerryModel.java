@@ -66,22 +66,22 @@ public final class BradleyTerryModel implements RewardModel {
   }
 
   @Override
-  public Dataset<Row> score(Dataset<Row> rows) {
-    JavaSparkContext context =
-        JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
-    Broadcast<TextFeatures> sharedFeatures;
-    Broadcast<float[]> sharedWeights;
-    synchronized (this) {
-      if (broadcastFeatures == null) {
-        broadcastFeatures = context.broadcast(features);
-        broadcastWeights = context.broadcast(weights);
-      }
-      sharedFeatures = broadcastFeatures;
-      sharedWeights = broadcastWeights;
+  public synchronized TextScorer scorer(JavaSparkContext context) {
+    if (broadcastFeatures == null) {
+      broadcastFeatures = context.broadcast(features);
+      broadcastWeights = context.broadcast(weights);
     }
-    UDF2<String, String, Double> score =
-        (prompt, response) ->
-            score(sharedFeatures.value(), sharedWeights.value(), prompt, response);
+    Broadcast<TextFeatures> sharedFeatures = broadcastFeatures;
+    Broadcast<float[]> sharedWeights = broadcastWeights;
+    return (prompt, response) ->
+        score(sharedFeatures.value(), sharedWeights.value(), prompt, response);
+  }
+
+  @Override
+  public Dataset<Row> score(Dataset<Row> rows) {
+    TextScorer scorer =
+        scorer(JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()));
+    UDF2<String, String, Double> score = scorer::score;
     return rows.withColumn(
         SCORE,
         functions

@@ -9,17 +9,21 @@ import io.github.sparkrlhf.lm.WeightType;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.StableHash;
 import java.io.Serializable;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.MapFunction;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.api.java.UDF2;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
@@ -39,6 +43,7 @@ public final class TransformerRewardModel implements RewardModel {
   /** The name of this kind. */
   public static final String KIND = "transformer";
 
+  private static final int ROWS_PER_PART = 1 << 13;
   private static final String UNIT = "scoring_unit";
   private static final String TASK = "scoring_task";
   private static final String TOKENS = "scoring_tokens";
@@ -56,12 +61,9 @@ public final class TransformerRewardModel implements RewardModel {
   /** What every executor needs. */
   private record Shipped(TransformerConfig config, float[] weights, TokenizerFile tokenizer)
       implements Serializable {
-    int[] tokens(Row row, int prompt, int response) {
+    int[] tokens(String prompt, String response) {
       return RewardInput.tokens(
-          Tokenizer.of(tokenizer),
-          row.getString(prompt),
-          row.getString(response),
-          config.maxPositions());
+          Tokenizer.of(tokenizer), prompt, response, config.maxPositions());
     }
   }
 
@@ -99,13 +101,16 @@ public final class TransformerRewardModel implements RewardModel {
   public Dataset<Row> score(Dataset<Row> rows) {
     int prompt = rows.schema().fieldIndex(PROMPT);
     int response = rows.schema().fieldIndex(RESPONSE);
-    Broadcast<Shipped> shipped = shipped(rows);
     JavaSparkContext context =
         JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
+    Broadcast<Shipped> shipped = shipped(context);
     Map<Integer, Long> counts =
         rows.select(PROMPT, RESPONSE)
             .javaRDD()
-            .mapToPair(row -> new Tuple2<>(cell(shipped.value().tokens(row, 0, 1)), 1L))
+            .mapToPair(
+                row ->
+                    new Tuple2<>(
+                        cell(shipped.value().tokens(row.getString(0), row.getString(1))), 1L))
             .reduceByKey(Long::sum, context.defaultParallelism())
             .collectAsMap();
     ScoringPlan plan = ScoringPlan.of(new TreeMap<>(counts), context.defaultParallelism());
@@ -113,7 +118,7 @@ public final class TransformerRewardModel implements RewardModel {
     int[] keys = partitionKeys(plan.tasks());
     MapFunction<Row, Row> planned =
         row -> {
-          int[] tokens = shipped.value().tokens(row, prompt, response);
+          int[] tokens = shipped.value().tokens(row.getString(prompt), row.getString(response));
           int unit = sharedPlan.value().unit(cell(tokens));
           return appended(row, unit, keys[sharedPlan.value().task(unit)], tokens);
         };
@@ -127,6 +132,29 @@ public final class TransformerRewardModel implements RewardModel {
         .sortWithinPartitions(
             functions.col(UNIT), functions.size(functions.col(TOKENS)), functions.col(TOKENS))
         .mapPartitions(scored, Encoders.row(rows.schema().add(SCORE, DataTypes.DoubleType, false)));
+  }
+
+  @Override
+  public Column truncated() {
+    TokenizerFile file = model.tokenizer();
+    int maxTokens = model.config().maxPositions();
+    UDF2<String, String, Boolean> truncates =
+        (prompt, response) ->
+            RewardInput.truncates(Tokenizer.of(file), prompt, response, maxTokens);
+    return functions
+        .udf(truncates, DataTypes.BooleanType)
+        .apply(functions.col(PROMPT), functions.col(RESPONSE));
+  }
+
+  @Override
+  public int rowsPerPart() {
+    return ROWS_PER_PART;
+  }
+
+  @Override
+  public String chatTemplate() {
+    String own = model.tokenizer().chatTemplate();
+    return own == null ? TokenizerFile.CHAT_TEMPLATE : own;
   }
 
   private static int cell(int[] tokens) {
@@ -161,18 +189,35 @@ public final class TransformerRewardModel implements RewardModel {
     return keys;
   }
 
-  private synchronized Broadcast<Shipped> shipped(Dataset<Row> rows) {
+  @Override
+  public TextScorer scorer(JavaSparkContext context) {
+    Broadcast<Shipped> shipped = shipped(context);
+    return (prompt, response) -> {
+      Shipped read = shipped.value();
+      List<int[]> sequences = List.of(read.tokens(prompt, response));
+      return ScoredSequences.scores(read.config(), read.weights(), sequences)[0];
+    };
+  }
+
+  private synchronized Broadcast<Shipped> shipped(JavaSparkContext context) {
     if (broadcast == null) {
       broadcast =
-          JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext())
-              .broadcast(new Shipped(model.config(), model.weights(), model.tokenizer()));
+          context.broadcast(new Shipped(model.config(), model.weights(), model.tokenizer()));
     }
     return broadcast;
   }
 
   @Override
   public void save(Path directory, Map<String, Object> provenance) {
-    RewardModels.write(directory, provenance, RewardModels.header(KIND), files);
+    RewardModels.write(
+        directory,
+        provenance,
+        RewardModels.header(KIND),
+        beside -> {
+          files.write(beside);
+          Files.writeString(
+              beside.resolve("serving.properties"), RewardBlockFactory.SERVING_PROPERTIES);
+        });
   }
 
   /**

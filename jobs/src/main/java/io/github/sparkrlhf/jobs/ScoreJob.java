@@ -10,6 +10,7 @@ import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.tables.Run;
 import io.github.sparkrlhf.tables.Table;
 import io.github.sparkrlhf.training.Progress;
+import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -26,6 +27,7 @@ import org.apache.spark.sql.types.StructType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import scala.runtime.AbstractFunction1;
 
 /** Scores a table in bulk. */
 @Command(
@@ -135,8 +137,27 @@ final class ScoreJob extends JobCommand {
   /** Every {@code parts}-th partition: the same rows however many slices a part has. */
   private static Dataset<Row> part(
       SparkSession spark, RDD<Row> all, StructType schema, int number, int parts) {
-    RDD<Row> rows = PartitionPruningRDD.create(all, index -> (int) index % parts == number);
-    return spark.createDataFrame(rows, schema);
+    return spark.createDataFrame(
+        PartitionPruningRDD.create(all, new EveryNth(number, parts)), schema);
+  }
+
+  /** Which partitions belong to a part. */
+  private static final class EveryNth extends AbstractFunction1<Object, Object>
+      implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    private final int number;
+    private final int parts;
+
+    EveryNth(int number, int parts) {
+      this.number = number;
+      this.parts = parts;
+    }
+
+    @Override
+    public Object apply(Object partition) {
+      return (int) partition % parts == number;
+    }
   }
 
   private String scored(

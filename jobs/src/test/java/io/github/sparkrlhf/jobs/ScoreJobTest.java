@@ -48,11 +48,11 @@ class ScoreJobTest {
   void everyRowIsScoredInPartsAndAnInterruptedRunGoesOn() {
     String out = run("whole", score());
     assertThat(out)
-        .contains("score 4/4: ", "32 rows scored by model (transformer)")
+        .contains("score 2/2: ", "32 rows scored by model (transformer)")
         .contains("1 rows are longer than the model reads: truncated");
     List<Row> whole = scores("whole");
     assertThat(whole).hasSize(32);
-    assertThat(whole).extracting(row -> row.getInt(1)).contains(0, 1, 2, 3);
+    assertThat(whole).extracting(row -> row.getInt(1)).contains(0, 1);
 
     Run run = begun("whole", "interrupted");
     SparkSession session = session("interrupted");
@@ -63,7 +63,7 @@ class ScoreJobTest {
         session
             .createDataFrame(first.collectAsList(), first.schema())
             .withColumn("score", lit(100.0)));
-    assertThat(run("interrupted", score())).doesNotContain("score 1/4").contains("score 2/4");
+    assertThat(run("interrupted", score())).doesNotContain("score 1/2").contains("score 2/2");
     List<Row> resumed = scores("interrupted");
     assertThat(resumed).hasSize(32);
     for (int i = 0; i < whole.size(); i++) {
@@ -160,7 +160,7 @@ class ScoreJobTest {
   @Test
   void textsMadeWithAnotherChatTemplateAreRefusedUnlessTold() {
     input("SELECT 'p' AS prompt, 'r' AS response, '[INST]' AS chat_template", "foreign");
-    input("SELECT 'p' AS prompt, 'r' AS response, null AS chat_template", "undeclared");
+    input("SELECT 'p' AS prompt, 'r' AS response, cast(null AS STRING) AS chat_template", "undeclared");
     String[] foreign = score("--input", path("foreign"));
     assertFails(
         "template",
@@ -196,7 +196,7 @@ class ScoreJobTest {
 
   private static String[] score(String... more) {
     String[] options = {"score", "--input", path("responses"), "--model", path("model")};
-    return concat(concat(options, "--part", "8"), more);
+    return concat(concat(options, "--part", "16"), more);
   }
 
   private static String[] concat(String[] first, String... second) {

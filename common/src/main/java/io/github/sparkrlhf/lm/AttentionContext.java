@@ -22,6 +22,7 @@ final class AttentionContext {
   private final NDArray sine;
   private final NDArray mask;
   private final NDArray normEpsilon;
+  private final NDArray last;
 
   private AttentionContext(
       NDManager manager, TransformerConfig config, int[] positions, Shape shape, NDArray mask) {
@@ -47,6 +48,16 @@ final class AttentionContext {
     this.sine = array(manager, sines, table);
     this.mask = mask;
     this.normEpsilon = Scalars.of(manager, (float) config.normEpsilon());
+    this.last = null;
+  }
+
+  private AttentionContext(AttentionContext all, NDArray mask, NDArray last) {
+    this.ids = all.ids;
+    this.cosine = all.cosine;
+    this.sine = all.sine;
+    this.mask = mask;
+    this.normEpsilon = all.normEpsilon;
+    this.last = last;
   }
 
   /**
@@ -65,16 +76,51 @@ final class AttentionContext {
    */
   static AttentionContext step(NDManager manager, TransformerConfig config, int[] positions) {
     int keys = Arrays.stream(positions).max().orElseThrow() + 1;
+    NDArray mask = mask(manager, positions, keys);
+    return new AttentionContext(manager, config, positions, new Shape(positions.length, 1), mask);
+  }
+
+  /**
+   * The same rows for a layer of which only the output at the last position of each row is wanted.
+   *
+   * @param positions the last one of each row, from 0
+   */
+  AttentionContext atLast(NDManager manager, int[] positions) {
+    int time = Math.toIntExact(ids.getShape().get(1));
+    long[] places = new long[positions.length];
+    Arrays.setAll(places, row -> (long) row * time + positions[row]);
+    NDArray indices = manager.create(places, new Shape(positions.length, 1));
+    return new AttentionContext(this, mask(manager, positions, time), indices);
+  }
+
+  /** Each row sees its positions up to the given one, {@code [rows, 1, 1, keys]}. */
+  private static NDArray mask(NDManager manager, int[] positions, int keys) {
     float[] mask = new float[positions.length * keys];
     for (int row = 0; row < positions.length; row++) {
       Arrays.fill(mask, row * keys + positions[row] + 1, (row + 1) * keys, MASKED);
     }
-    return new AttentionContext(
-        manager,
-        config,
-        positions,
-        new Shape(positions.length, 1),
-        array(manager, mask, new Shape(positions.length, 1, 1, keys)));
+    return array(manager, mask, new Shape(positions.length, 1, 1, keys));
+  }
+
+  /** Whether a layer gives its output at the last position of each row only. */
+  boolean onlyLast() {
+    return last != null;
+  }
+
+  /**
+   * Of numbers at all positions those at which the layer gives an output.
+   *
+   * @param values {@code [rows, time, ...]}
+   * @return the same array, or {@code [rows, 1, ...]} if {@link #onlyLast}
+   */
+  NDArray wanted(NDArray values) {
+    if (last == null) {
+      return values;
+    }
+    Shape shape = values.getShape();
+    long positions = shape.get(0) * shape.get(1);
+    NDArray flat = values.reshape(positions, shape.size() / positions);
+    return Rows.select(flat, last).reshape(new Shape(shape.get(0), 1).addAll(shape.slice(2)));
   }
 
   /** The positions of the queries, int64 {@code [rows or 1, time]}. */
@@ -92,7 +138,10 @@ final class AttentionContext {
     return sine;
   }
 
-  /** Additive mask {@code [rows, 1, 1, keys]} of a step; null where attention is causal. */
+  /**
+   * Additive mask {@code [rows, 1, 1, keys]} of a step or of last positions; null where attention
+   * is causal.
+   */
   NDArray mask() {
     return mask;
   }

@@ -62,7 +62,7 @@ abstract class DecoderLayer extends AbstractBlock {
   }
 
   /**
-   * The layer's output.
+   * The layer's output, at the {@link AttentionContext#wanted} positions.
    *
    * @param hidden {@code [batch, time, hidden]}
    * @param positions rotary tables, mask and constants of this forward pass
@@ -82,7 +82,8 @@ abstract class DecoderLayer extends AbstractBlock {
    * @param query {@code [batch, time, heads, head size]}
    * @param key {@code [batch, time, key/value heads, head size]}
    * @param value the same
-   * @return {@code [batch, time, heads · head size]}
+   * @return {@code [batch, time, heads · head size]}; at the {@link AttentionContext#wanted}
+   *     positions
    */
   NDArray attend(
       NDArray query,
@@ -91,6 +92,9 @@ abstract class DecoderLayer extends AbstractBlock {
       AttentionContext positions,
       KeyValueCache.Slots cache,
       boolean training) {
+    if (positions.onlyLast()) {
+      return ops.lastAttention(positions.wanted(query), key, value, positions.mask());
+    }
     if (cache != null && positions.mask() != null) {
       return ops.cachedAttention(query, key, value, cache.layer(), positions);
     }

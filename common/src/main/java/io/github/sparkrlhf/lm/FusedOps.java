@@ -9,6 +9,7 @@ final class FusedOps {
   private final TorchScript rotate;
   private final TorchScript causalAttention;
   private final TorchScript cachedAttention;
+  private final TorchScript lastAttention;
   private final TorchScript swiGlu;
   private final TorchScript geluTanh;
   private final TorchScript crossEntropy;
@@ -23,6 +24,7 @@ final class FusedOps {
     rotate = TorchScript.load(manager, "Rotate");
     causalAttention = TorchScript.load(manager, "CausalAttention");
     cachedAttention = TorchScript.load(manager, "CachedAttention");
+    lastAttention = TorchScript.load(manager, "LastAttention");
     swiGlu = TorchScript.load(manager, "SwiGlu");
     geluTanh = TorchScript.load(manager, "GeluTanh");
     crossEntropy = TorchScript.load(manager, "CrossEntropy");
@@ -78,6 +80,19 @@ final class FusedOps {
       NDArray query, NDArray key, NDArray value, KeyValueCache.Layer cache, AttentionContext step) {
     return cachedAttention.apply(
         false, query, key, value, cache.keys(), cache.values(), step.ids(), step.mask());
+  }
+
+  /**
+   * Attention of the last position of each row over its positions.
+   *
+   * @param query {@code [rows, 1, heads, head size]}
+   * @param key {@code [rows, time, key/value heads, head size]}
+   * @param value the same
+   * @param mask additive, {@code [rows, 1, 1, time]}
+   * @return {@code [rows, 1, heads · head size]}
+   */
+  NDArray lastAttention(NDArray query, NDArray key, NDArray value, NDArray mask) {
+    return lastAttention.apply(false, query, key, value, mask);
   }
 
   /**

@@ -50,7 +50,8 @@ final class Gpt2Layer extends DecoderLayer {
       KeyValueCache.Slots cache,
       boolean training) {
     NDArray normed = norm(store, hidden, "ln_1", training);
-    NDArray attended = hidden.add(attention(store, normed, positions, cache, training));
+    NDArray attended =
+        positions.wanted(hidden).add(attention(store, normed, positions, cache, training));
     NDArray fed = norm(store, attended, "ln_2", training);
     return attended.add(feedForward(store, fed, training));
   }

@@ -52,7 +52,8 @@ final class LlamaLayer extends DecoderLayer {
       KeyValueCache.Slots cache,
       boolean training) {
     NDArray normed = norm(store, hidden, INPUT_NORM, positions, training);
-    NDArray attended = hidden.add(attention(store, normed, positions, cache, training));
+    NDArray attended =
+        positions.wanted(hidden).add(attention(store, normed, positions, cache, training));
     NDArray fed = norm(store, attended, POST_NORM, positions, training);
     return attended.add(feedForward(store, fed, training));
   }

@@ -77,6 +77,20 @@ public final class SequenceBatch {
   }
 
   /**
+   * The head's output at the last token of each sequence, whatever positions are wanted: {@link
+   * #outputs} of {@link #atLastTokens} at less cost, without a graph.
+   *
+   * @param manager owns all arrays of the pass
+   * @return one score per sequence
+   */
+  public float[] scores(Replica replica, NDManager manager) {
+    Transformer transformer = replica.transformer();
+    int[] last = sequences.stream().mapToInt(each -> each.length - 1).toArray();
+    NDArray hidden = transformer.hiddenAtLast(replica.store(), ids(manager), last);
+    return transformer.head(replica.store(), hidden, false).toFloatArray();
+  }
+
+  /**
    * The cross entropy of the {@link #labels}, summed, in nats: without ever holding all logits.
    *
    * @param manager owns all arrays of the pass

@@ -39,7 +39,7 @@ public record TokenizerFile(
     String chatTemplateJson)
     implements Serializable {
   /** The plain template as a chat template of Hugging Face. */
-  static final String CHAT_TEMPLATE =
+  public static final String CHAT_TEMPLATE =
       "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}"
           + "{{ message['content'] + eos_token }}{% else %}{{ message['content'] + '\\n' }}"
           + "{% endif %}{% endfor %}";

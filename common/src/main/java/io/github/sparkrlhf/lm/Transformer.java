@@ -75,26 +75,57 @@ public final class Transformer extends AbstractBlock {
     return hidden(store, ids, positions, null, training);
   }
 
+  /**
+   * Hidden states after the last norm at the last token of each row. The last layer looks at the
+   * others only through their keys and values, which saves most of its work. Not differentiable.
+   *
+   * @param ids int64 {@code [batch, time]}
+   * @param last the position of each row's last token, from 0
+   * @return {@code [batch, hidden]}
+   */
+  NDArray hiddenAtLast(ParameterStore store, NDArray ids, int[] last) {
+    NDManager manager = ids.getManager();
+    AttentionContext all = AttentionContext.causal(manager, config, ids.getShape().get(1));
+    NDArray hidden = embedded(store, ids, all, false);
+    for (int i = 0; i < layers.size(); i++) {
+      boolean top = i == layers.size() - 1;
+      AttentionContext positions = top ? all.atLast(manager, last) : all;
+      hidden = layers.get(i).apply(store, hidden, positions, null, false);
+    }
+    return normed(store, hidden, all, false).reshape(last.length, config.hiddenSize());
+  }
+
   NDArray hidden(
       ParameterStore store,
       NDArray ids,
       AttentionContext positions,
       KeyValueCache cache,
       boolean training) {
+    NDArray hidden = embedded(store, ids, positions, training);
+    for (int i = 0; i < layers.size(); i++) {
+      KeyValueCache.Slots layerCache = cache == null ? null : cache.layer(i);
+      hidden = layers.get(i).apply(store, hidden, positions, layerCache, training);
+    }
+    return normed(store, hidden, positions, training);
+  }
+
+  private NDArray embedded(
+      ParameterStore store, NDArray ids, AttentionContext positions, boolean training) {
     NDArray hidden = Rows.select(value(store, config.embeddingName(), ids, training), ids);
     if (config.family().learnsPositions()) {
       NDArray learned = value(store, config.positionName(), ids, training);
       hidden = hidden.add(Rows.select(learned, positions.ids()));
     }
-    for (int i = 0; i < layers.size(); i++) {
-      KeyValueCache.Slots layerCache = cache == null ? null : cache.layer(i);
-      hidden = layers.get(i).apply(store, hidden, positions, layerCache, training);
-    }
-    NDArray weight = value(store, config.lastNormName() + ".weight", ids, training);
+    return hidden;
+  }
+
+  private NDArray normed(
+      ParameterStore store, NDArray hidden, AttentionContext positions, boolean training) {
+    NDArray weight = value(store, config.lastNormName() + ".weight", hidden, training);
     if (config.family() != TransformerConfig.Family.GPT2) {
       return ops.rmsNorm(hidden, weight, positions.normEpsilon(), training);
     }
-    NDArray bias = value(store, config.lastNormName() + ".bias", ids, training);
+    NDArray bias = value(store, config.lastNormName() + ".bias", hidden, training);
     return Gpt2Layer.norm(hidden, weight, bias, config);
   }
 

@@ -16,13 +16,9 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.ml.linalg.SparseVector;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.api.java.UDF2;
-import org.apache.spark.sql.functions;
-import org.apache.spark.sql.types.DataTypes;
 
 /**
  * The linear model of Bradley and Terry (1952): a response's reward is the weighted sum of its
@@ -40,8 +36,7 @@ public final class BradleyTerryModel implements RewardModel {
 
   private final TextFeatures features;
   private final float[] weights;
-  private Broadcast<TextFeatures> broadcastFeatures;
-  private Broadcast<float[]> broadcastWeights;
+  private final TextScorer.OnExecutors onExecutors;
 
   BradleyTerryModel(TextFeatures features, float[] weights) {
     if (weights.length != features.size()) {
@@ -49,6 +44,9 @@ public final class BradleyTerryModel implements RewardModel {
     }
     this.features = features;
     this.weights = weights;
+    this.onExecutors =
+        new TextScorer.OnExecutors(
+            (prompt, response) -> score(features, weights, prompt, response));
   }
 
   @Override
@@ -111,27 +109,13 @@ public final class BradleyTerryModel implements RewardModel {
   }
 
   @Override
+  public TextScorer scorer(JavaSparkContext context) {
+    return onExecutors.shared(context);
+  }
+
+  @Override
   public Dataset<Row> score(Dataset<Row> rows) {
-    JavaSparkContext context =
-        JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
-    Broadcast<TextFeatures> sharedFeatures;
-    Broadcast<float[]> sharedWeights;
-    synchronized (this) {
-      if (broadcastFeatures == null) {
-        broadcastFeatures = context.broadcast(features);
-        broadcastWeights = context.broadcast(weights);
-      }
-      sharedFeatures = broadcastFeatures;
-      sharedWeights = broadcastWeights;
-    }
-    UDF2<String, String, Double> score =
-        (prompt, response) ->
-            score(sharedFeatures.value(), sharedWeights.value(), prompt, response);
-    return rows.withColumn(
-        SCORE,
-        functions
-            .udf(score, DataTypes.DoubleType)
-            .apply(functions.col(PROMPT), functions.col(RESPONSE)));
+    return onExecutors.score(rows);
   }
 
   private static double score(

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
@@ -87,6 +88,11 @@ public final class ForestModel implements RewardModel {
                 new FeatureWeight(
                     names.get(i), importances[i], terms.getOrDefault(i - styles, List.of())))
         .toList();
+  }
+
+  @Override
+  public TextScorer scorer(JavaSparkContext context) {
+    return onExecutors.shared(context);
   }
 
   @Override

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
@@ -68,6 +69,11 @@ public final class MlpModel implements RewardModel {
   /** The reward of one response. */
   public double score(String prompt, String response) {
     return scorer.score(prompt, response);
+  }
+
+  @Override
+  public TextScorer scorer(JavaSparkContext context) {
+    return onExecutors.shared(context);
   }
 
   @Override

@@ -6,11 +6,15 @@ import java.util.Arrays;
 
 /** How a transformer reward model reads a prompt and a response: one token sequence. */
 final class RewardInput {
+  /** A long prompt keeps at least one part in so many of the room. */
+  private static final int PROMPT_SHARE = 4;
+
   private RewardInput() {}
 
   /**
    * The tokens of prompt and response, the end-of-text token last. A sequence that is too long
-   * loses the end of the response's text, then the start of the prompt's.
+   * loses the start of the prompt's text, as long as that leaves a quarter of the room to the
+   * prompt, then the end of the response's text.
    *
    * @param maxTokens longest sequence, at least 3
    */
@@ -19,12 +23,18 @@ final class RewardInput {
     int[] responseTokens = tokenizer.encodeResponse(response);
     int excess = promptTokens.length + responseTokens.length - maxTokens;
     if (excess > 0) {
-      int fromResponse =
-          Math.min(excess, responseTokens.length - Math.min(2, responseTokens.length));
-      responseTokens = withoutEnd(responseTokens, fromResponse);
-      promptTokens = withoutStart(promptTokens, excess - fromResponse);
+      int spare = Math.max(0, promptTokens.length - Math.max(1, maxTokens / PROMPT_SHARE));
+      int fromPrompt = Math.min(excess, spare);
+      promptTokens = withoutStart(promptTokens, fromPrompt);
+      responseTokens = withoutEnd(responseTokens, excess - fromPrompt);
     }
     return TextExample.concatenated(promptTokens, responseTokens);
+  }
+
+  /** Whether {@link #tokens} leaves something out. */
+  static boolean truncates(Tokenizer tokenizer, String prompt, String response, int maxTokens) {
+    int length = tokenizer.encodePrompt(prompt).length + tokenizer.encodeResponse(response).length;
+    return length > maxTokens;
   }
 
   private static int[] withoutEnd(int[] tokens, int dropped) {

@@ -1,10 +1,14 @@
 package io.github.sparkrlhf.reward;
 
+import io.github.sparkrlhf.spark.JobFailure;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.functions;
 
 /**
  * A function from (prompt, response) to a scalar reward, higher for what people prefer. PPO,
@@ -43,6 +47,34 @@ public interface RewardModel {
    */
   default List<FeatureWeight> featureWeights(Dataset<Row> texts, int most) {
     return List.of();
+  }
+
+  /**
+   * Whether a row's texts are longer than the model reads: a condition on {@link #PROMPT} and
+   * {@link #RESPONSE}.
+   */
+  default Column truncated() {
+    return functions.lit(false);
+  }
+
+  /**
+   * The model as a function that runs on executors.
+   *
+   * @throws JobFailure usage, if this kind scores whole tables only
+   */
+  default TextScorer scorer(JavaSparkContext context) {
+    throw JobFailure.usage(
+        "Cannot score single rows: a reward model of kind '" + kind() + "' scores tables");
+  }
+
+  /** About how many rows are scored in half a minute or more on a core: worth a commit. */
+  default int rowsPerPart() {
+    return 1 << 17;
+  }
+
+  /** The chat template in which the model reads a prompt; null if it reads plain text. */
+  default String chatTemplate() {
+    return null;
   }
 
   /**

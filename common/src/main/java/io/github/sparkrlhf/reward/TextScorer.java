@@ -9,9 +9,13 @@ import org.apache.spark.sql.api.java.UDF2;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 
-/** The reward of one (prompt, response) on its own: what executors get of most kinds. */
-interface TextScorer extends Serializable {
-  /** The reward of a response. */
+/** A reward model as a function of one row's texts, which runs on executors. */
+@FunctionalInterface
+public interface TextScorer extends Serializable {
+  /**
+   * The reward of one response; for a transformer it can differ from that of a bulk scoring in the
+   * last bits.
+   */
   double score(String prompt, String response);
 
   /** A scorer that is sent to every executor once, however many rows are scored. */
@@ -23,24 +27,25 @@ interface TextScorer extends Serializable {
       this.scorer = scorer;
     }
 
+    /** The scorer as tasks see it. */
+    synchronized TextScorer shared(JavaSparkContext context) {
+      if (broadcast == null) {
+        broadcast = context.broadcast(scorer);
+      }
+      Broadcast<TextScorer> sent = broadcast;
+      return (prompt, response) -> sent.value().score(prompt, response);
+    }
+
     /** The rows with the column {@link RewardModel#SCORE}. */
     Dataset<Row> score(Dataset<Row> rows) {
-      Broadcast<TextScorer> shared = broadcast(rows);
-      UDF2<String, String, Double> score =
-          (prompt, response) -> shared.value().score(prompt, response);
+      TextScorer shared =
+          shared(JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()));
+      UDF2<String, String, Double> score = shared::score;
       return rows.withColumn(
           RewardModel.SCORE,
           functions
               .udf(score, DataTypes.DoubleType)
               .apply(functions.col(RewardModel.PROMPT), functions.col(RewardModel.RESPONSE)));
-    }
-
-    private synchronized Broadcast<TextScorer> broadcast(Dataset<Row> rows) {
-      if (broadcast == null) {
-        broadcast =
-            JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext()).broadcast(scorer);
-      }
-      return broadcast;
     }
   }
 }

@@ -1,49 +1,58 @@
 package io.github.sparkrlhf.reward;
 
-import ai.djl.ndarray.NDManager;
-import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
-import io.github.sparkrlhf.lm.ReplicaPool;
-import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.lm.WeightType;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.spark.StableHash;
 import java.io.Serializable;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
-import java.util.NoSuchElementException;
+import java.util.TreeMap;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.api.java.function.MapFunction;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.api.java.UDF2;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import org.apache.spark.unsafe.hash.Murmur3_x86_32;
+import scala.Tuple2;
 
 /**
  * A transformer with a classification head. The model is broadcast once; every executor thread has
- * a replica; batches hold texts of similar length and are always cut the same way.
+ * a replica.
+ *
+ * <p>In bulk, equal token sequences are scored once, and batches hold sequences of similar length:
+ * which ones is decided by how many there are of each length, and by their hashes ({@link
+ * ScoringPlan}). So a score depends on the model, the row and the other rows of the table, these in
+ * its last bits only, and on nothing else.
  */
 public final class TransformerRewardModel implements RewardModel {
   /** The name of this kind. */
   public static final String KIND = "transformer";
 
-  private static final int BATCH = 32;
+  private static final int ROWS_PER_PART = 1 << 13;
+  private static final String UNIT = "scoring_unit";
+  private static final String TASK = "scoring_task";
+  private static final String TOKENS = "scoring_tokens";
+  private static final StructType PLAN =
+      StructType.fromDDL(
+          "%s INT NOT NULL, %s INT NOT NULL, %s ARRAY<INT> NOT NULL".formatted(UNIT, TASK, TOKENS));
 
-  /** Partitions of the scoring, whatever the cluster; one holds many batches of sorted lengths. */
-  private static final int PARTITIONS = 64;
-
-  /** Fewer rows are scored in a partition of their own. */
-  private static final int FEWEST_ROWS = 8 * BATCH;
+  /** The seed with which Spark hashes rows into partitions. */
+  private static final int PARTITIONING_SEED = 42;
 
   private final LanguageModel model;
   private final ModelDirectories.Writer files;
@@ -51,7 +60,11 @@ public final class TransformerRewardModel implements RewardModel {
 
   /** What every executor needs. */
   private record Shipped(TransformerConfig config, float[] weights, TokenizerFile tokenizer)
-      implements Serializable {}
+      implements Serializable {
+    int[] tokens(String prompt, String response) {
+      return RewardInput.tokens(Tokenizer.of(tokenizer), prompt, response, config.maxPositions());
+    }
+  }
 
   /**
    * A reward model.
@@ -85,39 +98,125 @@ public final class TransformerRewardModel implements RewardModel {
 
   @Override
   public Dataset<Row> score(Dataset<Row> rows) {
-    StructType schema = rows.schema().add(SCORE, DataTypes.DoubleType, false);
     int prompt = rows.schema().fieldIndex(PROMPT);
     int response = rows.schema().fieldIndex(RESPONSE);
-    Broadcast<Shipped> shipped = shipped(rows);
-    int partitions =
-        (int)
-            Math.min(
-                PARTITIONS,
-                Math.max(2, rows.limit(FEWEST_ROWS * PARTITIONS).count() / FEWEST_ROWS));
-    // The partition of a text and its place there depend on the text alone: batches are cut the
-    // same way whatever the cluster.
+    JavaSparkContext context =
+        JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
+    Broadcast<Shipped> shipped = shipped(context);
+    Map<Integer, Long> counts =
+        rows.select(PROMPT, RESPONSE)
+            .javaRDD()
+            .mapToPair(
+                row ->
+                    new Tuple2<>(
+                        cell(shipped.value().tokens(row.getString(0), row.getString(1))), 1L))
+            .reduceByKey(Long::sum, context.defaultParallelism())
+            .collectAsMap();
+    ScoringPlan plan = ScoringPlan.of(new TreeMap<>(counts), context.defaultParallelism());
+    Broadcast<ScoringPlan> sharedPlan = context.broadcast(plan);
+    int[] keys = partitionKeys(plan.tasks());
+    MapFunction<Row, Row> planned =
+        row -> {
+          int[] tokens = shipped.value().tokens(row.getString(prompt), row.getString(response));
+          int unit = sharedPlan.value().unit(cell(tokens));
+          return appended(row, unit, keys[sharedPlan.value().task(unit)], tokens);
+        };
+    int width = rows.schema().size();
     MapPartitionsFunction<Row, Row> scored =
-        partition -> new ScoredRows(partition, shipped.value(), prompt, response);
-    return rows.repartition(partitions, functions.col(PROMPT), functions.col(RESPONSE))
+        partition ->
+            new ScoredSequences(
+                partition, shipped.value().config(), shipped.value().weights(), width);
+    return rows.map(planned, Encoders.row(rows.schema().merge(PLAN, true)))
+        .repartition(plan.tasks(), functions.col(TASK))
         .sortWithinPartitions(
-            functions.expr("length(" + PROMPT + ") + length(" + RESPONSE + ")"),
-            functions.col(PROMPT),
-            functions.col(RESPONSE))
-        .mapPartitions(scored, Encoders.row(schema));
+            functions.col(UNIT), functions.size(functions.col(TOKENS)), functions.col(TOKENS))
+        .mapPartitions(scored, Encoders.row(rows.schema().add(SCORE, DataTypes.DoubleType, false)));
   }
 
-  private synchronized Broadcast<Shipped> shipped(Dataset<Row> rows) {
+  @Override
+  public Column truncated() {
+    TokenizerFile file = model.tokenizer();
+    int maxTokens = model.config().maxPositions();
+    UDF2<String, String, Boolean> truncates =
+        (prompt, response) ->
+            RewardInput.truncates(Tokenizer.of(file), prompt, response, maxTokens);
+    return functions
+        .udf(truncates, DataTypes.BooleanType)
+        .apply(functions.col(PROMPT), functions.col(RESPONSE));
+  }
+
+  @Override
+  public int rowsPerPart() {
+    return ROWS_PER_PART;
+  }
+
+  @Override
+  public String chatTemplate() {
+    String own = model.tokenizer().chatTemplate();
+    return own == null ? TokenizerFile.CHAT_TEMPLATE : own;
+  }
+
+  private static int cell(int[] tokens) {
+    return ScoringPlan.cell(tokens.length, StableHash.of(tokens));
+  }
+
+  private static Row appended(Row row, Object... more) {
+    Object[] values = new Object[row.size() + more.length];
+    for (int i = 0; i < row.size(); i++) {
+      values[i] = row.get(i);
+    }
+    System.arraycopy(more, 0, values, row.size(), more.length);
+    return RowFactory.create(values);
+  }
+
+  /**
+   * For each partition a number that Spark's hash partitioning sends there. Were it sent elsewhere,
+   * the scores would be the same, and the tasks less even.
+   */
+  private static int[] partitionKeys(int partitions) {
+    int[] keys = new int[partitions];
+    boolean[] found = new boolean[partitions];
+    int missing = partitions;
+    for (int key = 0; missing > 0; key++) {
+      int partition = Math.floorMod(Murmur3_x86_32.hashInt(key, PARTITIONING_SEED), partitions);
+      if (!found[partition]) {
+        found[partition] = true;
+        keys[partition] = key;
+        missing--;
+      }
+    }
+    return keys;
+  }
+
+  @Override
+  public TextScorer scorer(JavaSparkContext context) {
+    Broadcast<Shipped> shipped = shipped(context);
+    return (prompt, response) -> {
+      Shipped read = shipped.value();
+      List<int[]> sequences = List.of(read.tokens(prompt, response));
+      return ScoredSequences.scores(read.config(), read.weights(), sequences)[0];
+    };
+  }
+
+  private synchronized Broadcast<Shipped> shipped(JavaSparkContext context) {
     if (broadcast == null) {
       broadcast =
-          JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext())
-              .broadcast(new Shipped(model.config(), model.weights(), model.tokenizer()));
+          context.broadcast(new Shipped(model.config(), model.weights(), model.tokenizer()));
     }
     return broadcast;
   }
 
   @Override
   public void save(Path directory, Map<String, Object> provenance) {
-    RewardModels.write(directory, provenance, RewardModels.header(KIND), files);
+    RewardModels.write(
+        directory,
+        provenance,
+        RewardModels.header(KIND),
+        beside -> {
+          files.write(beside);
+          Files.writeString(
+              beside.resolve("serving.properties"), RewardBlockFactory.SERVING_PROPERTIES);
+        });
   }
 
   /**
@@ -132,100 +231,5 @@ public final class TransformerRewardModel implements RewardModel {
           "Cannot read reward model in " + directory + ": it is a language model without score");
     }
     return new TransformerRewardModel(model);
-  }
-
-  /** Scores rows as they are asked for, a batch of distinct texts at a time. */
-  private static final class ScoredRows implements Iterator<Row> {
-    private final Iterator<Row> rows;
-    private final Shipped shipped;
-    private final Tokenizer tokenizer;
-    private final int prompt;
-    private final int response;
-    private final List<Row> pending = new ArrayList<>();
-    private Iterator<Row> scored = List.<Row>of().iterator();
-    private Row next;
-
-    ScoredRows(Iterator<Row> rows, Shipped shipped, int prompt, int response) {
-      this.rows = rows;
-      this.shipped = shipped;
-      this.tokenizer = Tokenizer.of(shipped.tokenizer());
-      this.prompt = prompt;
-      this.response = response;
-    }
-
-    @Override
-    public boolean hasNext() {
-      if (!scored.hasNext()) {
-        scored = batch();
-      }
-      return scored.hasNext();
-    }
-
-    @Override
-    public Row next() {
-      if (!hasNext()) {
-        throw new NoSuchElementException();
-      }
-      return scored.next();
-    }
-
-    /** Equal texts are neighbours; they share one place in the batch, hence one score. */
-    private Iterator<Row> batch() {
-      pending.clear();
-      List<int[]> sequences = new ArrayList<>();
-      List<Integer> places = new ArrayList<>();
-      while (next != null || rows.hasNext()) {
-        Row row = next != null ? next : rows.next();
-        next = null;
-        Row last = pending.isEmpty() ? null : pending.get(pending.size() - 1);
-        if (last == null || !sameText(last, row)) {
-          if (sequences.size() == BATCH) {
-            next = row;
-            break;
-          }
-          sequences.add(
-              RewardInput.tokens(
-                  tokenizer,
-                  row.getString(prompt),
-                  row.getString(response),
-                  shipped.config().maxPositions()));
-        }
-        pending.add(row);
-        places.add(sequences.size() - 1);
-      }
-      if (pending.isEmpty()) {
-        return List.<Row>of().iterator();
-      }
-      float[] scores = scores(sequences);
-      List<Row> batch = new ArrayList<>();
-      for (int i = 0; i < pending.size(); i++) {
-        batch.add(withScore(pending.get(i), scores[places.get(i)]));
-      }
-      return batch.iterator();
-    }
-
-    private boolean sameText(Row first, Row second) {
-      return first.getString(prompt).equals(second.getString(prompt))
-          && first.getString(response).equals(second.getString(response));
-    }
-
-    private float[] scores(List<int[]> sequences) {
-      try (ReplicaPool.Lease lease = ReplicaPool.lease(shipped.config(), shipped.weights(), 0);
-          GradMode ignored = GradMode.inference();
-          NDManager manager = lease.replica().newManager()) {
-        return SequenceBatch.atLastTokens(sequences)
-            .outputs(lease.replica(), manager, false)
-            .toFloatArray();
-      }
-    }
-
-    private static Row withScore(Row row, double score) {
-      Object[] values = new Object[row.size() + 1];
-      for (int i = 0; i < row.size(); i++) {
-        values[i] = row.get(i);
-      }
-      values[row.size()] = score;
-      return RowFactory.create(values);
-    }
   }
 }

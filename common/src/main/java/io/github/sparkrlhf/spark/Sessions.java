@@ -82,7 +82,9 @@ public final class Sessions {
     Map<String, String> defaults = new TreeMap<>();
     defaults.put(
         "spark.sql.extensions",
-        "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions");
+        "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions,"
+            // By name: this package knows nothing of rewards.
+            + "io.github.sparkrlhf.reward.RewardExtension");
     defaults.put("spark.sql.session.timeZone", "UTC");
     // glibc's allocator otherwise costs a quarter of the training speed.
     defaults.put("spark.executorEnv.MALLOC_MMAP_THRESHOLD_", "4294967296");

@@ -23,6 +23,12 @@ public final class StableHash {
     return XXH64.hashUnsafeBytes(bytes, Platform.BYTE_ARRAY_OFFSET, bytes.length, SPARK_SEED);
   }
 
+  /** The 64-bit hash of numbers, on machines of the byte order of x86 and ARM. */
+  public static long of(int[] numbers) {
+    return XXH64.hashUnsafeBytes(
+        numbers, Platform.INT_ARRAY_OFFSET, numbers.length * Integer.BYTES, SPARK_SEED);
+  }
+
   /**
    * The lane of a row among {@code lanes}.
    *

@@ -84,8 +84,15 @@ public enum Table {
       """
       model STRING, kind STRING, explains STRING, row_id STRING, position INT, item STRING,
       value DOUBLE, terms ARRAY<STRING>"""),
-  /** Rewards of responses. */
-  SCORES("row_id STRING, prompt STRING, response STRING, score DOUBLE, model STRING"),
+  /** Rewards of responses, written in parts: the iterations. */
+  SCORES(
+      """
+      iteration INT, row_id STRING, prompt STRING, response STRING, score DOUBLE, model STRING,
+      truncated BOOLEAN"""),
+  /** Responses that were chosen by their scores, to learn from. */
+  SELECTED("method STRING, row_id STRING, prompt STRING, response STRING, score DOUBLE"),
+  /** What the best of n responses is worth, one row per n. */
+  BEST_OF_N("n INT, score DOUBLE, low DOUBLE, high DOUBLE, kl_bound DOUBLE, prompts BIGINT"),
   /** What PPO sampled and learned from, one row per response. */
   ROLLOUTS(
       """

@@ -8,6 +8,8 @@ import ai.djl.ndarray.NDManager;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class SequenceBatchTest {
   private static final GoldenModel MODEL = GoldenModel.load("llama");
@@ -57,6 +59,23 @@ class SequenceBatchTest {
               .isCloseTo(golden(row, MODEL.sequences().get(row).length - 1, v), within(1e-4));
         }
       }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"llama", "qwen2", "gpt2"})
+  void scoresAreTheOutputsAtTheLastTokens(String name) {
+    TransformerConfig config =
+        GoldenModel.load(name).config().withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION);
+    List<int[]> sequences = List.of(new int[] {3}, new int[] {5, 6, 7, 8, 9}, new int[] {4, 2, 1});
+    try (Replica replica = new Replica(config);
+        GradMode ignored = GradMode.inference();
+        NDManager manager = replica.newManager()) {
+      replica.load(config.layout().initialWeights(7), 0);
+      SequenceBatch batch = SequenceBatch.atLastTokens(sequences);
+      float[] expected = batch.outputs(replica, manager, false).toFloatArray();
+      assertThat(batch.scores(replica, manager)).containsExactly(expected, within(1e-5f));
+      assertThat(expected[0]).isNotCloseTo(expected[1], within(1e-3f));
     }
   }
 

@@ -4,16 +4,12 @@ import static org.apache.spark.sql.functions.col;
 
 import io.github.sparkrlhf.feedback.ExportLayout;
 import io.github.sparkrlhf.feedback.Splits;
-import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Run;
 import io.github.sparkrlhf.tables.Table;
-import java.io.IOException;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -97,17 +93,13 @@ final class ExportJob extends JobCommand {
 
   @Override
   protected List<String> lostOutputs(SparkSession spark, Run run) {
-    try {
-      return files(spark).exists(new Path(output)) ? List.of() : List.of(output);
-    } catch (IOException e) {
-      throw unwritable(e);
-    }
+    return new ParquetFolder(spark, output).exists() ? List.of() : List.of(output);
   }
 
   @Override
   protected Map<String, Object> execute(JobContext context) {
     Dataset<Row> preferences = preferences(context);
-    write(context.spark(), context.run(), preferences);
+    new ParquetFolder(context.spark(), output).write(context.run(), preferences);
     long written = context.spark().read().parquet(output).count();
     context.out().printf(Locale.ROOT, "%,d rows in %s%n", written, output);
     return Map.of("pairs_run", resolvedRun, "rows", written, "output", output);
@@ -147,31 +139,5 @@ final class ExportJob extends JobCommand {
       case COMPARISONS -> layout.of(ExportLayout.ofComparisons(wanted), conversational);
       case RATINGS -> ExportLayout.ofAcceptances(wanted, conversational);
     };
-  }
-
-  /** Beside, then renamed into place: a folder of this name is whole. */
-  private void write(SparkSession spark, Run run, Dataset<Row> preferences) {
-    Path target = new Path(output);
-    Path partial = target.suffix(".partial-" + run.id());
-    try {
-      FileSystem files = files(spark);
-      if (files.exists(target)) {
-        throw JobFailure.usage("Cannot write to " + output + ": it exists already");
-      }
-      preferences.write().mode("overwrite").parquet(partial.toString());
-      if (!files.rename(partial, target)) {
-        throw new IOException("cannot rename " + partial);
-      }
-    } catch (IOException e) {
-      throw unwritable(e);
-    }
-  }
-
-  private FileSystem files(SparkSession spark) throws IOException {
-    return new Path(output).getFileSystem(spark.sessionState().newHadoopConf());
-  }
-
-  private JobFailure unwritable(IOException e) {
-    return JobFailure.failure("Cannot write to " + output + ": " + Failures.rootMessage(e), e);
   }
 }

@@ -1,0 +1,71 @@
+package io.github.sparkrlhf.jobs;
+
+import io.github.sparkrlhf.spark.Failures;
+import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.tables.Run;
+import java.io.IOException;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+
+/** A folder of Parquet files that a job writes: it is whole or it is not there. */
+final class ParquetFolder {
+  private final SparkSession spark;
+  private final String path;
+
+  /**
+   * @param path any path that Hadoop can write
+   */
+  ParquetFolder(SparkSession spark, String path) {
+    this.spark = spark;
+    this.path = path;
+  }
+
+  boolean exists() {
+    try {
+      return files().exists(new Path(path));
+    } catch (IOException e) {
+      throw unwritable(e);
+    }
+  }
+
+  /**
+   * Fails early where {@link #write} would fail.
+   *
+   * @throws JobFailure usage, if there is something already
+   */
+  void requireFree() {
+    if (exists()) {
+      throw JobFailure.usage("Cannot write to " + path + ": it exists already");
+    }
+  }
+
+  /**
+   * Writes the rows beside, then renames the folder into place.
+   *
+   * @throws JobFailure if it exists or cannot be written
+   */
+  void write(Run run, Dataset<Row> rows) {
+    Path target = new Path(path);
+    Path partial = target.suffix(".partial-" + run.id());
+    requireFree();
+    try {
+      rows.write().mode("overwrite").parquet(partial.toString());
+      if (!files().rename(partial, target)) {
+        throw new IOException("cannot rename " + partial);
+      }
+    } catch (IOException e) {
+      throw unwritable(e);
+    }
+  }
+
+  private FileSystem files() throws IOException {
+    return new Path(path).getFileSystem(spark.sessionState().newHadoopConf());
+  }
+
+  private JobFailure unwritable(IOException e) {
+    return JobFailure.failure("Cannot write to " + path + ": " + Failures.rootMessage(e), e);
+  }
+}

@@ -21,6 +21,7 @@ import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.CategorySeries.CategorySeriesRenderStyle;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.internal.chartpart.Chart;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.Styler.LegendPosition;
@@ -101,14 +102,14 @@ final class RewardPlots {
       List<Row> ofMethod =
           bins.stream().filter(bin -> method.equals(bin.<String>getAs("method"))).toList();
       if (!ofMethod.isEmpty()) {
-        chart
-            .addSeries(
+        XYSeries series =
+            chart.addSeries(
                 METHODS.get(method),
                 ofMethod.stream().mapToDouble(bin -> bin.<Double>getAs("predicted")).toArray(),
-                ofMethod.stream().mapToDouble(bin -> bin.<Double>getAs("observed")).toArray())
-            .setMarker(SeriesMarkers.CIRCLE)
-            .setLineColor(COLORS.get(method))
-            .setMarkerColor(COLORS.get(method));
+                ofMethod.stream().mapToDouble(bin -> bin.<Double>getAs("observed")).toArray());
+        series.setMarker(SeriesMarkers.CIRCLE);
+        series.setMarkerColor(COLORS.get(method));
+        series.setLineColor(COLORS.get(method));
       }
     }
     return chart;

@@ -64,7 +64,7 @@ class RewardReportsTest {
   void measuresSlicesCalibrationAnnotatorsAndHalves() {
     List<String> metrics =
         spark
-            .sql("SELECT DISTINCT metric FROM reward_metrics WHERE split = 'test'")
+            .sql("SELECT DISTINCT metric FROM reward_metrics")
             .collectAsList()
             .stream()
             .map(row -> row.getString(0))

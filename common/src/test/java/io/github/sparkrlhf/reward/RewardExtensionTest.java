@@ -10,6 +10,7 @@ import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.Dataset;
@@ -35,12 +36,14 @@ class RewardExtensionTest {
     transformer.save(folder.resolve("transformer"), Map.of());
     TextFeatures.Settings settings = new TextFeatures.Settings(16, 2);
     float[] ones = new float[16];
-    java.util.Arrays.fill(ones, 1);
+    Arrays.fill(ones, 1);
     float[] scale = new float[TextStyle.NAMES.size()];
-    java.util.Arrays.fill(scale, 1);
+    Arrays.fill(scale, 1);
     TextFeatures features = new TextFeatures(settings, scale, ones);
     float[] weights = new float[features.size()];
-    java.util.Arrays.setAll(weights, i -> i % 5 - 2f);
+    for (int i = 0; i < weights.length; i++) {
+      weights[i] = i % 5 - 2;
+    }
     linear = new BradleyTerryModel(features, weights);
     linear.save(folder.resolve("linear"), Map.of());
   }

@@ -69,7 +69,7 @@ class ReviewsIT {
         "--max-length",
         "64",
         "--epochs",
-        "2",
+        "1",
         "--micro-batch",
         "64",
         "--learning-rate",

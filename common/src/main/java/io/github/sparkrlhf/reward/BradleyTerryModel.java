@@ -3,6 +3,7 @@ package io.github.sparkrlhf.reward;
 import static java.util.stream.Collectors.toSet;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.spark.JobFailure;
@@ -33,10 +34,13 @@ public final class BradleyTerryModel implements RewardModel {
   /** The name of the kind. */
   public static final String KIND = "bradley-terry";
 
-  private static final String STYLE_WEIGHT = "style.weight";
-  private static final String STYLE_SCALE = "style.scale";
+  private static final String NUMBER_WEIGHT = "number.weight";
+  private static final String NUMBER_SCALE = "number.scale";
   private static final String BUCKET_WEIGHT = "bucket.weight";
   private static final String BUCKET_IDF = "bucket.idf";
+
+  /** The most buckets of a block that a directory is believed to have. */
+  private static final int MAX_BUCKETS = 1 << 24;
 
   private final TextFeatures features;
   private final float[] weights;
@@ -61,11 +65,13 @@ public final class BradleyTerryModel implements RewardModel {
     return score(features, weights, prompt, response);
   }
 
-  /** The weight of a style feature: how much a standard difference in it moves the log-odds. */
-  public Map<String, Double> styleWeights() {
+  /** The weight of each number: how much a standard difference in it moves the log-odds. */
+  public Map<String, Double> numberWeights() {
+    List<String> names = features.settings().names();
+    double[] blockWeights = features.settings().numberWeights();
     Map<String, Double> byName = new LinkedHashMap<>();
-    for (int i = 0; i < TextStyle.NAMES.size(); i++) {
-      byName.put(TextStyle.NAMES.get(i), (double) weights[i]);
+    for (int i = 0; i < names.size(); i++) {
+      byName.put(names.get(i), weights[i] * blockWeights[i]);
     }
     return byName;
   }
@@ -146,11 +152,12 @@ public final class BradleyTerryModel implements RewardModel {
 
   @Override
   public void save(Path directory, Map<String, Object> provenance) {
-    int styles = TextStyle.NAMES.size();
+    int numbers = features.scale().length;
     ObjectNode json = RewardModels.header(KIND);
+    ArrayNode blocks = json.putArray("features");
+    features.settings().blocks().forEach(block -> blocks.add(block.toString()));
     json.put("buckets", features.settings().buckets());
-    json.put("prompt_words", features.settings().promptWords());
-    TextStyle.NAMES.forEach(json.putArray("style_features")::add);
+    features.settings().names().forEach(json.putArray("numbers")::add);
     RewardModels.write(
         directory,
         provenance,
@@ -159,37 +166,52 @@ public final class BradleyTerryModel implements RewardModel {
             Safetensors.writeVectors(
                 beside.resolve(RewardModels.WEIGHTS),
                 Map.of(
-                    STYLE_WEIGHT, Arrays.copyOf(weights, styles),
-                    STYLE_SCALE, features.styleScale(),
-                    BUCKET_WEIGHT, Arrays.copyOfRange(weights, styles, weights.length),
+                    NUMBER_WEIGHT, Arrays.copyOf(weights, numbers),
+                    NUMBER_SCALE, features.scale(),
+                    BUCKET_WEIGHT, Arrays.copyOfRange(weights, numbers, weights.length),
                     BUCKET_IDF, features.idf()),
                 Map.of("format", "pt")));
   }
 
   /** Reads what {@link #save} wrote. */
   static BradleyTerryModel load(Path directory, JsonNode json) {
-    int buckets = json.path("buckets").asInt();
-    int promptWords = json.path("prompt_words").asInt(-1);
-    List<String> names = new ArrayList<>();
-    json.path("style_features").forEach(name -> names.add(name.asText()));
-    if (buckets < 1 || promptWords < 0 || !names.equals(TextStyle.NAMES)) {
-      throw JobFailure.failure(
-          "Cannot read reward model in %s: its features are not those of this version"
-              .formatted(directory));
-    }
-    int styles = names.size();
-    float[] weights = new float[styles + buckets];
-    float[] scale = new float[styles];
+    TextFeatures.Settings settings = settings(directory, json);
+    int numbers = settings.names().size();
+    int buckets = settings.hashed().size() * settings.buckets();
+    float[] weights = new float[numbers + buckets];
+    float[] scale = new float[numbers];
     float[] idf = new float[buckets];
     try (Safetensors file = Safetensors.open(directory.resolve(RewardModels.WEIGHTS))) {
-      read(file, directory, STYLE_WEIGHT, styles, weights, 0);
-      read(file, directory, STYLE_SCALE, styles, scale, 0);
-      read(file, directory, BUCKET_WEIGHT, buckets, weights, styles);
+      read(file, directory, NUMBER_WEIGHT, numbers, weights, 0);
+      read(file, directory, NUMBER_SCALE, numbers, scale, 0);
+      read(file, directory, BUCKET_WEIGHT, buckets, weights, numbers);
       read(file, directory, BUCKET_IDF, buckets, idf, 0);
     }
-    TextFeatures features =
-        new TextFeatures(new TextFeatures.Settings(buckets, promptWords), scale, idf);
-    return new BradleyTerryModel(features, weights);
+    return new BradleyTerryModel(new TextFeatures(settings, scale, idf), weights);
+  }
+
+  private static TextFeatures.Settings settings(Path directory, JsonNode json) {
+    List<String> blocks = texts(json.path("features"));
+    List<String> names = texts(json.path("numbers"));
+    int buckets = json.path("buckets").asInt();
+    try {
+      TextFeatures.Settings settings =
+          new TextFeatures.Settings(FeatureBlock.parse(String.join(",", blocks)), buckets);
+      if (buckets <= MAX_BUCKETS && settings.names().equals(names)) {
+        return settings;
+      }
+    } catch (IllegalArgumentException | JobFailure e) {
+      // What the directory names is unknown here: the message below says so.
+    }
+    throw JobFailure.failure(
+        "Cannot read reward model in %s: its features are not those of this version; fit it again"
+            .formatted(directory));
+  }
+
+  private static List<String> texts(JsonNode array) {
+    List<String> texts = new ArrayList<>();
+    array.forEach(text -> texts.add(text.asText()));
+    return texts;
   }
 
   private static void read(

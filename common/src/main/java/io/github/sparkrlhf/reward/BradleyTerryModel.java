@@ -35,6 +35,7 @@ public final class BradleyTerryModel implements RewardModel {
   public static final String KIND = "bradley-terry";
 
   private static final String NUMBER_WEIGHT = "number.weight";
+  private static final String NUMBER_MEAN = "number.mean";
   private static final String NUMBER_SCALE = "number.scale";
   private static final String BUCKET_WEIGHT = "bucket.weight";
   private static final String BUCKET_IDF = "bucket.idf";
@@ -152,7 +153,7 @@ public final class BradleyTerryModel implements RewardModel {
 
   @Override
   public void save(Path directory, Map<String, Object> provenance) {
-    int numbers = features.scale().length;
+    int firstBucket = features.settings().firstBucket();
     ObjectNode json = RewardModels.header(KIND);
     ArrayNode blocks = json.putArray("features");
     features.settings().blocks().forEach(block -> blocks.add(block.toString()));
@@ -166,10 +167,11 @@ public final class BradleyTerryModel implements RewardModel {
             Safetensors.writeVectors(
                 beside.resolve(RewardModels.WEIGHTS),
                 Map.of(
-                    NUMBER_WEIGHT, Arrays.copyOf(weights, numbers),
-                    NUMBER_SCALE, features.scale(),
-                    BUCKET_WEIGHT, Arrays.copyOfRange(weights, numbers, weights.length),
-                    BUCKET_IDF, features.idf()),
+                    NUMBER_WEIGHT, Arrays.copyOf(weights, firstBucket),
+                    NUMBER_MEAN, features.scaling().mean(),
+                    NUMBER_SCALE, features.scaling().scale(),
+                    BUCKET_WEIGHT, Arrays.copyOfRange(weights, firstBucket, weights.length),
+                    BUCKET_IDF, features.scaling().idf()),
                 Map.of("format", "pt")));
   }
 
@@ -178,16 +180,20 @@ public final class BradleyTerryModel implements RewardModel {
     TextFeatures.Settings settings = settings(directory, json);
     int numbers = settings.names().size();
     int buckets = settings.hashed().size() * settings.buckets();
-    float[] weights = new float[numbers + buckets];
+    int firstBucket = settings.firstBucket();
+    float[] weights = new float[settings.size()];
+    float[] mean = new float[numbers];
     float[] scale = new float[numbers];
     float[] idf = new float[buckets];
     try (Safetensors file = Safetensors.open(directory.resolve(RewardModels.WEIGHTS))) {
-      read(file, directory, NUMBER_WEIGHT, numbers, weights, 0);
+      read(file, directory, NUMBER_WEIGHT, firstBucket, weights, 0);
+      read(file, directory, NUMBER_MEAN, numbers, mean, 0);
       read(file, directory, NUMBER_SCALE, numbers, scale, 0);
-      read(file, directory, BUCKET_WEIGHT, buckets, weights, numbers);
+      read(file, directory, BUCKET_WEIGHT, buckets, weights, firstBucket);
       read(file, directory, BUCKET_IDF, buckets, idf, 0);
     }
-    return new BradleyTerryModel(new TextFeatures(settings, scale, idf), weights);
+    return new BradleyTerryModel(
+        new TextFeatures(settings, new TextFeatures.Scaling(mean, scale, idf)), weights);
   }
 
   private static TextFeatures.Settings settings(Path directory, JsonNode json) {

@@ -30,17 +30,19 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
   /** The sorts of features. */
   public enum Kind {
     /** {@link TextStyle}: numbers. */
-    STYLE(0, 0, TextStyle.NAMES),
+    STYLE(TextStyle.NAMES),
     /** {@link Readability}: numbers. */
-    READABILITY(0, 0, Readability.NAMES),
+    READABILITY(Readability.NAMES),
     /** {@link DiscourseWords}: numbers. */
-    DISCOURSE(0, 0, DiscourseWords.NAMES),
+    DISCOURSE(DiscourseWords.NAMES),
+    /** All numbers of the other blocks once more, each as a piecewise linear curve. */
+    CURVES(List.of()),
     /** Hashed n-grams of words of the response. */
-    WORDS(1, 2, List.of()),
+    WORDS(1, 2),
     /** Hashed n-grams of characters within words of the response. */
-    CHARACTERS(3, 5, List.of()),
+    CHARACTERS(3, 5),
     /** Hashed pairs of a word of the prompt and a word of the response. */
-    CROSSINGS(16, 16, List.of());
+    CROSSINGS(16, 16);
 
     private final int low;
     private final int high;
@@ -49,19 +51,25 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
     @SuppressWarnings("ImmutableEnumChecker")
     private final List<String> names;
 
-    Kind(int low, int high, List<String> names) {
-      this.low = low;
-      this.high = high;
+    Kind(List<String> names) {
+      this.low = 0;
+      this.high = 0;
       this.names = names;
     }
 
-    /** Names of its numbers; none if its features are hashed. */
+    Kind(int low, int high) {
+      this.low = low;
+      this.high = high;
+      this.names = List.of();
+    }
+
+    /** Names of its numbers; none if it has no numbers of its own. */
     List<String> names() {
       return names;
     }
 
     boolean isHashed() {
-      return names.isEmpty();
+      return low > 0;
     }
 
     private boolean hasGrams() {

@@ -9,18 +9,20 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 
-/** What features take from the training pairs: scales of numbers and weights of buckets. */
+/** What features take from the training pairs: means and scales of numbers and weights of buckets. */
 final class FeatureStatistics implements Serializable {
   private static final long serialVersionUID = 1L;
 
   private final TextFeatures.Settings settings;
   private final double[] squares;
+  private final double[] sums;
   private final int[] texts;
   private long pairs;
 
   private FeatureStatistics(TextFeatures.Settings settings) {
     this.settings = settings;
     this.squares = new double[settings.names().size()];
+    this.sums = new double[squares.length];
     this.texts = new int[settings.hashed().size() * settings.buckets()];
   }
 
@@ -59,6 +61,7 @@ final class FeatureStatistics implements Serializable {
     for (int i = 0; i < squares.length; i++) {
       double difference = chosen.numbers()[i] - rejected.numbers()[i];
       squares[i] += difference * difference;
+      sums[i] += chosen.numbers()[i] + rejected.numbers()[i];
     }
     for (int bucket : chosen.buckets()) {
       texts[bucket]++;
@@ -74,8 +77,10 @@ final class FeatureStatistics implements Serializable {
    * equal; a bucket's weight is {@code ln((1 + n) / (1 + df)) + 1} over the n responses.
    */
   TextFeatures features() {
+    float[] mean = new float[squares.length];
     float[] scale = new float[squares.length];
     for (int i = 0; i < scale.length; i++) {
+      mean[i] = (float) (sums[i] / (2.0 * pairs));
       double root = Math.sqrt(squares[i] / pairs);
       scale[i] = root > 0 ? (float) root : 1;
     }
@@ -83,6 +88,6 @@ final class FeatureStatistics implements Serializable {
     for (int i = 0; i < idf.length; i++) {
       idf[i] = (float) (Math.log((1 + 2.0 * pairs) / (1 + texts[i])) + 1);
     }
-    return new TextFeatures(settings, scale, idf);
+    return new TextFeatures(settings, new TextFeatures.Scaling(mean, scale, idf));
   }
 }

@@ -15,18 +15,25 @@ import java.util.stream.Stream;
 import org.apache.spark.ml.linalg.SparseVector;
 
 /**
- * A (prompt, response) as a sparse vector: the numbers of all blocks that have numbers, then the
- * buckets of each block that is hashed.
+ * A (prompt, response) as a sparse vector: the numbers of all blocks that have numbers, then their
+ * curves if there are any, then the buckets of each block that is hashed.
  *
  * <ul>
  *   <li>A number is divided by its scale in the training data.
+ *   <li>A curve is {@value #KNOTS} features: how near the number is to each knot, 1 on it and 0 on
+ *       its neighbours. Knots are one scale apart, the middle one at the training data's mean; a
+ *       number beyond the last one counts as being on it. A weighted sum of them is a piecewise
+ *       linear function of the number.
  *   <li>The buckets of a block hold {@code (1 + log tf) · idf}, scaled to length 1.
- *   <li>Both are multiplied by the weight of their block.
+ *   <li>All are multiplied by the weight of their block.
  * </ul>
  */
 final class TextFeatures implements Serializable {
   private static final long serialVersionUID = 1L;
   private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{M}\\p{N}]+(?:['’]\\p{L}+)*");
+
+  /** Knots of a curve. */
+  static final int KNOTS = 7;
 
   /** Far more than an answer needs; bounds the work on a text that is not one. */
   private static final int MAXIMUM_CROSSED_WORDS = 128;
@@ -54,6 +61,28 @@ final class TextFeatures implements Serializable {
       return blocks.stream().flatMap(block -> block.kind().names().stream()).toList();
     }
 
+    boolean hasCurves() {
+      return blocks.stream().anyMatch(block -> block.kind() == FeatureBlock.Kind.CURVES);
+    }
+
+    double curveWeight() {
+      return blocks.stream()
+          .filter(block -> block.kind() == FeatureBlock.Kind.CURVES)
+          .mapToDouble(FeatureBlock::weight)
+          .findFirst()
+          .orElse(0);
+    }
+
+    /** Where buckets begin in the vector. */
+    int firstBucket() {
+      return names().size() * (hasCurves() ? 1 + KNOTS : 1);
+    }
+
+    /** The length of the vector. */
+    int size() {
+      return firstBucket() + hashed().size() * buckets;
+    }
+
     /** The weight of each number's block. */
     double[] numberWeights() {
       return blocks.stream()
@@ -62,6 +91,15 @@ final class TextFeatures implements Serializable {
           .toArray();
     }
   }
+
+  /**
+   * What the training pairs say about numbers and buckets.
+   *
+   * @param mean of each number over all responses
+   * @param scale root mean square of each number's difference in a pair, not 0
+   * @param idf the weight of each bucket
+   */
+  record Scaling(float[] mean, float[] scale, float[] idf) implements Serializable {}
 
   /**
    * What can be said of a text without the training data.
@@ -103,22 +141,24 @@ final class TextFeatures implements Serializable {
   }
 
   private final Settings settings;
+  private final Scaling scaling;
   private final float[] scale;
   private final float[] idf;
   private final double[] numberWeights;
+  private final double curveWeight;
   private final double[] blockWeights;
 
-  /**
-   * @param scale what to divide each number by
-   * @param idf the weight of each bucket
-   */
-  TextFeatures(Settings settings, float[] scale, float[] idf) {
+  /** Features of one version of the training data. */
+  TextFeatures(Settings settings, Scaling scaling) {
     this.settings = settings;
-    this.scale = scale;
-    this.idf = idf;
+    this.scaling = scaling;
+    this.scale = scaling.scale();
+    this.idf = scaling.idf();
+    this.curveWeight = settings.curveWeight();
     this.numberWeights = settings.numberWeights();
     this.blockWeights = settings.hashed().stream().mapToDouble(FeatureBlock::weight).toArray();
     if (scale.length != numberWeights.length
+        || scaling.mean().length != scale.length
         || idf.length != settings.buckets() * blockWeights.length) {
       throw new IllegalArgumentException("scales or weights do not match the settings");
     }
@@ -128,17 +168,13 @@ final class TextFeatures implements Serializable {
     return settings;
   }
 
-  float[] scale() {
-    return scale;
-  }
-
-  float[] idf() {
-    return idf;
+  Scaling scaling() {
+    return scaling;
   }
 
   /** The length of a vector. */
   int size() {
-    return scale.length + idf.length;
+    return settings.size();
   }
 
   /** The features of a response to a prompt. */
@@ -148,25 +184,43 @@ final class TextFeatures implements Serializable {
 
   /** The features of a text of which this is known. */
   SparseVector of(Counts text) {
-    int[] indices = new int[scale.length + text.buckets().length];
+    int curves = settings.hasCurves() ? 2 * scale.length : 0;
+    int start = scale.length + curves;
+    int[] indices = new int[start + text.buckets().length];
     double[] values = new double[indices.length];
     for (int i = 0; i < scale.length; i++) {
       indices[i] = i;
       values[i] = numberWeights[i] * text.numbers()[i] / scale[i];
+      if (curves > 0) {
+        putCurve(i, text.numbers()[i], indices, values);
+      }
     }
+    int firstBucket = settings.firstBucket();
     double[] squares = new double[blockWeights.length];
     for (int i = 0; i < text.buckets().length; i++) {
       int bucket = text.buckets()[i];
       double value = (1 + Math.log(text.counts()[i])) * idf[bucket];
-      indices[scale.length + i] = scale.length + bucket;
-      values[scale.length + i] = value;
+      indices[start + i] = firstBucket + bucket;
+      values[start + i] = value;
       squares[bucket / settings.buckets()] += value * value;
     }
     for (int i = 0; i < text.buckets().length; i++) {
       int block = text.buckets()[i] / settings.buckets();
-      values[scale.length + i] *= blockWeights[block] / Math.sqrt(squares[block]);
+      values[start + i] *= blockWeights[block] / Math.sqrt(squares[block]);
     }
     return new SparseVector(size(), indices, values);
+  }
+
+  /** A number is between two knots: the two features that are not 0. */
+  private void putCurve(int number, double value, int[] indices, double[] values) {
+    double place = (value - scaling.mean()[number]) / scale[number] + KNOTS / 2;
+    double inside = Math.min(KNOTS - 1, Math.max(0, place));
+    int left = Math.min(KNOTS - 2, (int) inside);
+    int at = scale.length + 2 * number;
+    indices[at] = scale.length + KNOTS * number + left;
+    indices[at + 1] = indices[at] + 1;
+    values[at] = curveWeight * (left + 1 - inside);
+    values[at + 1] = curveWeight * (inside - left);
   }
 
   /** The difference that Bradley–Terry is about: chosen minus rejected. */
@@ -235,7 +289,7 @@ final class TextFeatures implements Serializable {
       case STYLE -> Arrays.stream(TextStyle.of(response, promptWords, words));
       case READABILITY -> Arrays.stream(Readability.of(response, words));
       case DISCOURSE -> Arrays.stream(DiscourseWords.of(words));
-      case WORDS, CHARACTERS, CROSSINGS -> DoubleStream.empty();
+      case CURVES, WORDS, CHARACTERS, CROSSINGS -> DoubleStream.empty();
     };
   }
 
@@ -251,7 +305,7 @@ final class TextFeatures implements Serializable {
                           .mapToObj(i -> String.join(" ", words.subList(i, i + n))));
       case CHARACTERS -> words.stream().flatMap(word -> characters(block, word));
       case CROSSINGS -> crossings(block.low(), promptWords, words);
-      case STYLE, READABILITY, DISCOURSE -> Stream.of();
+      case STYLE, READABILITY, DISCOURSE, CURVES -> Stream.of();
     };
   }
 

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.TreeMap;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.ml.linalg.SparseVector;
@@ -166,13 +167,25 @@ public final class BradleyTerryModel implements RewardModel {
         beside ->
             Safetensors.writeVectors(
                 beside.resolve(RewardModels.WEIGHTS),
-                Map.of(
+                filled(
                     NUMBER_WEIGHT, Arrays.copyOf(weights, firstBucket),
                     NUMBER_MEAN, features.scaling().mean(),
                     NUMBER_SCALE, features.scaling().scale(),
                     BUCKET_WEIGHT, Arrays.copyOfRange(weights, firstBucket, weights.length),
                     BUCKET_IDF, features.scaling().idf()),
                 Map.of("format", "pt")));
+  }
+
+  /** Tensors by name; what the features have none of is left out. */
+  private static Map<String, float[]> filled(Object... namesAndTensors) {
+    Map<String, float[]> tensors = new TreeMap<>();
+    for (int i = 0; i < namesAndTensors.length; i += 2) {
+      float[] tensor = (float[]) namesAndTensors[i + 1];
+      if (tensor.length > 0) {
+        tensors.put((String) namesAndTensors[i], tensor);
+      }
+    }
+    return tensors;
   }
 
   /** Reads what {@link #save} wrote. */
@@ -222,6 +235,9 @@ public final class BradleyTerryModel implements RewardModel {
 
   private static void read(
       Safetensors file, Path directory, String name, int size, float[] target, int offset) {
+    if (size == 0) {
+      return;
+    }
     boolean fits =
         file.tensors().stream()
             .anyMatch(tensor -> tensor.name().equals(name) && tensor.elements() == size);

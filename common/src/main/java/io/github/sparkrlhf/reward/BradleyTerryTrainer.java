@@ -51,6 +51,7 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   private int buckets = DEFAULT_BUCKETS;
   private List<FeatureBlock> features = FeatureBlock.parse(FeatureBlock.DEFAULT);
   private double regularization = DEFAULT_REGULARIZATION;
+  private boolean weighted;
   private double elasticNet = DEFAULT_ELASTIC_NET;
   private int maxIterations = DEFAULT_MAX_ITERATIONS;
 
@@ -69,6 +70,12 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   /** Sets the strength of the penalty on the weights. */
   public BradleyTerryTrainer setRegularization(double regularization) {
     this.regularization = regularization;
+    return this;
+  }
+
+  /** Sets whether a pair counts by its column {@code weight}; otherwise all count the same. */
+  public BradleyTerryTrainer setWeighted(boolean weighted) {
+    this.weighted = weighted;
     return this;
   }
 
@@ -104,8 +111,8 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   /**
    * Fits a model. The same pairs give the same bits, whatever their order and partitioning.
    *
-   * @param pairs the training split of the table {@code pairs}: pair_id, prompt, chosen, rejected
-   *     and probability
+   * @param pairs the training split of the table {@code pairs}: pair_id, prompt, chosen, rejected,
+   *     probability, and weight if pairs are weighted
    * @throws JobFailure if there is no pair
    */
   @Override
@@ -115,8 +122,10 @@ public final class BradleyTerryTrainer implements RewardTrainer {
     // floating-point numbers depend on the order. One sorted partition has one order.
     Dataset<Row> sorted =
         (prepared ? pairs : prepare(pairs))
+            .withColumn("weight", weighted ? functions.col("weight") : functions.lit(1.0))
             .select(
                 "probability",
+                "weight",
                 CHOSEN_COUNTS,
                 REJECTED_COUNTS,
                 "pair_id",
@@ -125,7 +134,7 @@ public final class BradleyTerryTrainer implements RewardTrainer {
                 "rejected")
             .repartition(1)
             .sortWithinPartitions("pair_id", "prompt", "chosen", "rejected", "probability")
-            .select("probability", CHOSEN_COUNTS, REJECTED_COUNTS)
+            .select("probability", "weight", CHOSEN_COUNTS, REJECTED_COUNTS)
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
       return JobDescriptions.described(
@@ -170,14 +179,15 @@ public final class BradleyTerryTrainer implements RewardTrainer {
             pair -> {
               var difference =
                   features.difference(
-                      TextFeatures.Counts.of(pair.getAs(1)), TextFeatures.Counts.of(pair.getAs(2)));
+                      TextFeatures.Counts.of(pair.getAs(2)), TextFeatures.Counts.of(pair.getAs(3)));
               double probability = pair.getDouble(0);
+              double weight = pair.getDouble(1);
               List<Row> examples = new ArrayList<>(2);
               if (probability > 0) {
-                examples.add(RowFactory.create(1.0, probability, difference));
+                examples.add(RowFactory.create(1.0, weight * probability, difference));
               }
               if (probability < 1) {
-                examples.add(RowFactory.create(0.0, 1 - probability, difference));
+                examples.add(RowFactory.create(0.0, weight * (1 - probability), difference));
               }
               return examples.iterator();
             },

@@ -29,7 +29,7 @@ final class FeatureStatistics implements Serializable {
   /**
    * Counts in one pass.
    *
-   * @param pairs probability and the {@link TextFeatures.Counts} of both responses, in one
+   * @param pairs probability, weight and the {@link TextFeatures.Counts} of both responses, in one
    *     partition
    * @throws JobFailure if there is no pair
    */
@@ -53,7 +53,7 @@ final class FeatureStatistics implements Serializable {
     rows.forEachRemaining(
         row ->
             statistics.add(
-                TextFeatures.Counts.of(row.getAs(1)), TextFeatures.Counts.of(row.getAs(2))));
+                TextFeatures.Counts.of(row.getAs(2)), TextFeatures.Counts.of(row.getAs(3))));
     return List.of(statistics).iterator();
   }
 

@@ -146,6 +146,8 @@ final class TextFeatures implements Serializable {
   private final float[] idf;
   private final double[] numberWeights;
   private final double curveWeight;
+  private final int firstBucket;
+  private final int size;
   private final double[] blockWeights;
 
   /** Features of one version of the training data. */
@@ -155,6 +157,8 @@ final class TextFeatures implements Serializable {
     this.scale = scaling.scale();
     this.idf = scaling.idf();
     this.curveWeight = settings.curveWeight();
+    this.firstBucket = settings.firstBucket();
+    this.size = settings.size();
     this.numberWeights = settings.numberWeights();
     this.blockWeights = settings.hashed().stream().mapToDouble(FeatureBlock::weight).toArray();
     if (scale.length != numberWeights.length
@@ -174,7 +178,7 @@ final class TextFeatures implements Serializable {
 
   /** The length of a vector. */
   int size() {
-    return settings.size();
+    return size;
   }
 
   /** The features of a response to a prompt. */
@@ -184,7 +188,7 @@ final class TextFeatures implements Serializable {
 
   /** The features of a text of which this is known. */
   SparseVector of(Counts text) {
-    int curves = settings.hasCurves() ? 2 * scale.length : 0;
+    int curves = curveWeight > 0 ? 2 * scale.length : 0;
     int start = scale.length + curves;
     int[] indices = new int[start + text.buckets().length];
     double[] values = new double[indices.length];
@@ -195,7 +199,6 @@ final class TextFeatures implements Serializable {
         putCurve(i, text.numbers()[i], indices, values);
       }
     }
-    int firstBucket = settings.firstBucket();
     double[] squares = new double[blockWeights.length];
     for (int i = 0; i < text.buckets().length; i++) {
       int bucket = text.buckets()[i];

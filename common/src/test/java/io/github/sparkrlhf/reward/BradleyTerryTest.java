@@ -93,6 +93,55 @@ class BradleyTerryTest {
   }
 
   @Test
+  void fitsTheSameBitsToTextsThatWerePrepared(@TempDir Path directory) throws IOException {
+    BradleyTerryTrainer trainer = new BradleyTerryTrainer();
+    trainer
+        .fit(training(trainer.prepare(pairs)).repartition(3))
+        .save(directory.resolve("prepared"), Map.of());
+    model.save(directory.resolve("first"), Map.of());
+
+    assertThat(directory.resolve("prepared/model.safetensors"))
+        .hasSameBinaryContentAs(directory.resolve("first/model.safetensors"));
+  }
+
+  @Test
+  void readsTheFeaturesThatItIsTold(@TempDir Path directory) {
+    Dataset<Row> few = training(pairs).limit(200).cache();
+    for (String features : List.of("words:1-1", "style", "discourse*0.5,curves,characters:2-3*3")) {
+      BradleyTerryModel fitted =
+          new BradleyTerryTrainer().setFeatures(FeatureBlock.parse(features)).fit(few);
+      Path saved = directory.resolve(features.replaceAll("[^a-z]", ""));
+      fitted.save(saved, Map.of());
+
+      BradleyTerryModel loaded = (BradleyTerryModel) RewardModels.load(saved);
+
+      assertThat(loaded.score("a question", "some answer, then"))
+          .isNotZero()
+          .isEqualTo(fitted.score("a question", "some answer, then"));
+    }
+  }
+
+  @Test
+  void aPairCountsByItsWeightIfTold() {
+    Dataset<Row> contradictory =
+        SPARK.createDataFrame(
+            List.of(
+                RowFactory.create("1", "q", "good", "bad", 1.0, 0.75),
+                RowFactory.create("2", "q", "bad", "good", 1.0, 0.25)),
+            StructType.fromDDL(
+                "pair_id STRING, prompt STRING, chosen STRING, rejected STRING,"
+                    + " probability DOUBLE, weight DOUBLE"));
+    BradleyTerryTrainer trainer = new BradleyTerryTrainer().setRegularization(1e-6);
+
+    BradleyTerryModel equal = trainer.fit(contradictory);
+    BradleyTerryModel weighted = trainer.setWeighted(true).fit(contradictory);
+
+    assertThat(equal.score("q", "good") - equal.score("q", "bad")).isCloseTo(0, within(0.01));
+    assertThat(weighted.score("q", "good") - weighted.score("q", "bad"))
+        .isCloseTo(Math.log(3), within(0.01));
+  }
+
+  @Test
   void survivesSavingAndLoading(@TempDir Path directory) {
     Path saved = directory.resolve("models/linear");
     model.save(saved, Map.of());

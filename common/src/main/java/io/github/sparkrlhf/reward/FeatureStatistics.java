@@ -4,9 +4,7 @@ import io.github.sparkrlhf.spark.JobFailure;
 import java.io.Serializable;
 import java.util.Iterator;
 import java.util.List;
-import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 
 /** What features take from the training pairs: means and scales of numbers and weights of buckets. */
@@ -35,11 +33,7 @@ final class FeatureStatistics implements Serializable {
    */
   static FeatureStatistics of(Dataset<Row> pairs, TextFeatures.Settings settings) {
     List<FeatureStatistics> parts =
-        pairs
-            .mapPartitions(
-                (MapPartitionsFunction<Row, FeatureStatistics>) rows -> counted(settings, rows),
-                Encoders.javaSerialization(FeatureStatistics.class))
-            .collectAsList();
+        pairs.javaRDD().mapPartitions(rows -> counted(settings, rows)).collect();
     // Spark drops the one partition of an empty dataset.
     if (parts.isEmpty() || parts.get(0).pairs == 0) {
       throw JobFailure.dataQuality("Cannot fit a reward model: there is no pair to learn from");

@@ -100,7 +100,7 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
    * @throws JobFailure usage, if a block is unknown, out of range, or named twice
    */
   public static List<FeatureBlock> parse(String list) {
-    List<FeatureBlock> blocks = Arrays.stream(list.split(",")).map(FeatureBlock::one).toList();
+    List<FeatureBlock> blocks = Arrays.stream(list.split(",", -1)).map(FeatureBlock::one).toList();
     if (blocks.stream().map(FeatureBlock::kind).distinct().count() < blocks.size()) {
       throw JobFailure.usage("Cannot use features '" + list + "': one sort stands there twice");
     }

@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -67,55 +66,43 @@ public final class BradleyTerryModel implements RewardModel {
     return score(features, weights, prompt, response);
   }
 
-  /** The weight of each number: how much a standard difference in it moves the log-odds. */
-  public Map<String, Double> numberWeights() {
-    List<String> names = features.settings().names();
-    double[] blockWeights = features.settings().numberWeights();
-    Map<String, Double> byName = new LinkedHashMap<>();
-    for (int i = 0; i < names.size(); i++) {
-      byName.put(names.get(i), weights[i] * blockWeights[i]);
-    }
-    return byName;
-  }
-
+  /**
+   * {@inheritDoc}
+   *
+   * <p>Of a number: how much a standard difference in it moves the log-odds. Of a bucket: how much
+   * a response that has nothing else in the bucket's block moves them.
+   */
   @Override
   public List<FeatureWeight> featureWeights(Dataset<Row> texts, int most) {
-    int styles = TextStyle.NAMES.size();
+    TextFeatures.Settings settings = features.settings();
+    int firstBucket = settings.firstBucket();
+    double[] effective = features.blockWeights();
+    for (int i = 0; i < effective.length; i++) {
+      effective[i] *= weights[i];
+    }
     List<Integer> greatest =
         IntStream.range(0, weights.length)
             .boxed()
-            .sorted(Comparator.<Integer>comparingDouble(i -> -Math.abs(weights[i])))
+            .sorted(Comparator.<Integer>comparingDouble(i -> -Math.abs(effective[i])))
             .limit(most)
             .toList();
     Set<Integer> buckets =
-        greatest.stream().filter(i -> i >= styles).map(i -> i - styles).collect(toSet());
+        greatest.stream().filter(i -> i >= firstBucket).map(i -> i - firstBucket).collect(toSet());
     Map<Integer, List<String>> terms =
-        BucketTerms.of(texts, buckets, new Hashing(features.settings()));
+        BucketTerms.of(
+            texts,
+            buckets,
+            (prompt, response) ->
+                TextFeatures.terms(
+                    settings, TextFeatures.words(prompt), TextFeatures.words(response)));
     return greatest.stream()
         .map(
             i ->
-                i < styles
-                    ? new FeatureWeight(TextStyle.NAMES.get(i), weights[i], List.of())
-                    : new FeatureWeight(
-                        "bucket_" + (i - styles),
-                        weights[i],
-                        terms.getOrDefault(i - styles, List.of())))
+                new FeatureWeight(
+                    settings.name(i),
+                    effective[i],
+                    terms.getOrDefault(i - firstBucket, List.of())))
         .toList();
-  }
-
-  /** Words, pairs of words, and words of the prompt with words of the response. */
-  private record Hashing(TextFeatures.Settings settings) implements BucketTerms.Hashing {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public List<String> terms(String prompt, String response) {
-      return TextFeatures.terms(settings, prompt, response);
-    }
-
-    @Override
-    public int bucket(String term) {
-      return TextFeatures.bucket(settings, term);
-    }
   }
 
   @Override

@@ -83,6 +83,20 @@ final class TextFeatures implements Serializable {
       return firstBucket() + hashed().size() * buckets;
     }
 
+    /** The name of a feature by its place in the vector, such as {@code log_chars:knot_3}. */
+    String name(int feature) {
+      List<String> numbers = names();
+      if (feature < numbers.size()) {
+        return numbers.get(feature);
+      }
+      if (feature < firstBucket()) {
+        int knot = feature - numbers.size();
+        return numbers.get(knot / KNOTS) + ":knot_" + knot % KNOTS;
+      }
+      int bucket = feature - firstBucket();
+      return hashed().get(bucket / buckets).kind() + ":bucket_" + bucket % buckets;
+    }
+
     /** The weight of each number's block. */
     double[] numberWeights() {
       return blocks.stream()
@@ -181,6 +195,18 @@ final class TextFeatures implements Serializable {
     return size;
   }
 
+  /** The weight of the block of each feature. */
+  double[] blockWeights() {
+    double[] weights = new double[size];
+    System.arraycopy(numberWeights, 0, weights, 0, numberWeights.length);
+    Arrays.fill(weights, numberWeights.length, firstBucket, curveWeight);
+    for (int block = 0; block < blockWeights.length; block++) {
+      int first = firstBucket + block * settings.buckets();
+      Arrays.fill(weights, first, first + settings.buckets(), blockWeights[block]);
+    }
+    return weights;
+  }
+
   /** The features of a response to a prompt. */
   SparseVector of(String prompt, String response) {
     return of(counts(settings, prompt, response));
@@ -262,20 +288,8 @@ final class TextFeatures implements Serializable {
         settings.blocks().stream()
             .flatMapToDouble(block -> numbers(block, response, promptWords, words))
             .toArray();
-    List<FeatureBlock> hashed = settings.hashed();
     int[] filled =
-        IntStream.range(0, hashed.size())
-            .flatMap(
-                place ->
-                    terms(hashed.get(place), promptWords, words)
-                        .mapToInt(
-                            term ->
-                                place * settings.buckets()
-                                    + (int)
-                                        Math.floorMod(
-                                            StableHash.of(term), (long) settings.buckets())))
-            .sorted()
-            .toArray();
+        terms(settings, promptWords, words).mapToInt(BucketTerms.Term::bucket).sorted().toArray();
     int[] buckets = IntStream.of(filled).distinct().toArray();
     int[] counts = new int[buckets.length];
     int place = 0;
@@ -284,6 +298,25 @@ final class TextFeatures implements Serializable {
       counts[place]++;
     }
     return new Counts(numbers, buckets, counts);
+  }
+
+  /** What is hashed, as often as it occurs; a bucket's number is that among all blocks. */
+  static Stream<BucketTerms.Term> terms(
+      Settings settings, List<String> promptWords, List<String> words) {
+    List<FeatureBlock> hashed = settings.hashed();
+    return IntStream.range(0, hashed.size())
+        .boxed()
+        .flatMap(
+            place ->
+                terms(hashed.get(place), promptWords, words)
+                    .map(
+                        term ->
+                            new BucketTerms.Term(
+                                place * settings.buckets()
+                                    + (int)
+                                        Math.floorMod(
+                                            StableHash.of(term), (long) settings.buckets()),
+                                term)));
   }
 
   private static DoubleStream numbers(

@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.sparkrlhf.feedback.SimulatedLog;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.spark.StableHash;
 import io.github.sparkrlhf.tables.Table;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -219,21 +220,25 @@ class BradleyTerryTest {
     assertThat(weights).hasSize(200);
     assertThat(weights)
         .isSortedAccordingTo(Comparator.comparingDouble(each -> -Math.abs(each.weight())));
-    model
-        .styleWeights()
-        .forEach(
-            (style, weight) -> {
-              if (Math.abs(weight) > Math.abs(weights.get(199).weight())) {
-                assertThat(weights).contains(new FeatureWeight(style, weight, List.of()));
-              }
-            });
+    assertThat(weights).extracting(FeatureWeight::feature).contains("log_words");
     FeatureWeight bucket =
         weights.stream().filter(each -> !each.terms().isEmpty()).findFirst().orElseThrow();
     String term = bucket.terms().get(0).replaceFirst(" \\(\\d+\\)$", "").replace(" × ", "\n");
+    long hash = Math.floorMod(StableHash.of(term), (long) BradleyTerryTrainer.DEFAULT_BUCKETS);
+    assertThat(bucket.feature()).matches("(words|crossings):bucket_" + hash);
+  }
+
+  @Test
+  void featuresAreNamedByTheirPlace() {
     TextFeatures.Settings settings =
-        new TextFeatures.Settings(
-            BradleyTerryTrainer.DEFAULT_BUCKETS, BradleyTerryTrainer.DEFAULT_PROMPT_WORDS);
-    assertThat(bucket.feature()).isEqualTo("bucket_" + TextFeatures.bucket(settings, term));
+        new TextFeatures.Settings(FeatureBlock.parse("style,curves,words:1-1,crossings:2"), 10);
+    int numbers = TextStyle.NAMES.size();
+
+    assertThat(settings.size()).isEqualTo(8 * numbers + 20);
+    assertThat(settings.name(1)).isEqualTo("log_words");
+    assertThat(settings.name(numbers + 7 + 2)).isEqualTo("log_words:knot_2");
+    assertThat(settings.name(8 * numbers + 9)).isEqualTo("words:bucket_9");
+    assertThat(settings.name(8 * numbers + 11)).isEqualTo("crossings:bucket_1");
   }
 
   @Test

@@ -115,7 +115,7 @@ class RewardReportsTest {
         spark.sql("SELECT * FROM explanations WHERE explains = 'weight'").collectAsList();
     assertThat(weights).hasSize(20);
     assertThat(weights)
-        .filteredOn(row -> row.<String>getAs("item").startsWith("bucket_"))
+        .filteredOn(row -> row.<String>getAs("item").contains(":bucket_"))
         .isNotEmpty()
         .anySatisfy(row -> assertThat(row.getList(row.fieldIndex("terms"))).isNotEmpty());
     Row explained =

@@ -15,7 +15,7 @@ import org.apache.spark.sql.Row;
  * responses, in either order, where texts are the same if their {@link NormalizedText#identity} is.
  * The first response of a pair is the one whose identity comes first in the order of UTF-8 bytes.
  */
-final class PairIdentity {
+public final class PairIdentity {
   /** What {@link #added} adds. */
   static final List<String> COLUMNS =
       List.of("pair_id", "swapped", "prompt_key", "first_key", "second_key");
@@ -32,7 +32,7 @@ final class PairIdentity {
    * @param comparisons with prompt, response_a, response_b, and the columns {@link #FORMS} if they
    *     are known, which are dropped
    */
-  static Dataset<Row> added(Dataset<Row> comparisons) {
+  public static Dataset<Row> added(Dataset<Row> comparisons) {
     Column first = least(col("identity_a"), col("identity_b"));
     Column second = greatest(col("identity_a"), col("identity_b"));
     return comparisons

@@ -3,6 +3,7 @@ package io.github.sparkrlhf.reward;
 import static java.util.stream.Collectors.toSet;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.spark.JobFailure;
@@ -10,10 +11,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.linalg.SparseVector;
@@ -29,10 +30,14 @@ public final class BradleyTerryModel implements RewardModel {
   /** The name of the kind. */
   public static final String KIND = "bradley-terry";
 
-  private static final String STYLE_WEIGHT = "style.weight";
-  private static final String STYLE_SCALE = "style.scale";
+  private static final String NUMBER_WEIGHT = "number.weight";
+  private static final String NUMBER_MEAN = "number.mean";
+  private static final String NUMBER_SCALE = "number.scale";
   private static final String BUCKET_WEIGHT = "bucket.weight";
   private static final String BUCKET_IDF = "bucket.idf";
+
+  /** The most buckets of a block that a directory is believed to have. */
+  private static final int MAX_BUCKETS = 1 << 24;
 
   private final TextFeatures features;
   private final float[] weights;
@@ -59,53 +64,41 @@ public final class BradleyTerryModel implements RewardModel {
     return score(features, weights, prompt, response);
   }
 
-  /** The weight of a style feature: how much a standard difference in it moves the log-odds. */
-  public Map<String, Double> styleWeights() {
-    Map<String, Double> byName = new LinkedHashMap<>();
-    for (int i = 0; i < TextStyle.NAMES.size(); i++) {
-      byName.put(TextStyle.NAMES.get(i), (double) weights[i]);
-    }
-    return byName;
-  }
-
+  /**
+   * {@inheritDoc}
+   *
+   * <p>Of a number: how much a standard difference in it moves the log-odds. Of a bucket: how much
+   * a response that has nothing else in the bucket's block moves them.
+   */
   @Override
   public List<FeatureWeight> featureWeights(Dataset<Row> texts, int most) {
-    int styles = TextStyle.NAMES.size();
+    TextFeatures.Settings settings = features.settings();
+    int firstBucket = settings.firstBucket();
+    double[] effective = features.blockWeights();
+    for (int i = 0; i < effective.length; i++) {
+      effective[i] *= weights[i];
+    }
     List<Integer> greatest =
         IntStream.range(0, weights.length)
             .boxed()
-            .sorted(Comparator.<Integer>comparingDouble(i -> -Math.abs(weights[i])))
+            .sorted(Comparator.<Integer>comparingDouble(i -> -Math.abs(effective[i])))
             .limit(most)
             .toList();
     Set<Integer> buckets =
-        greatest.stream().filter(i -> i >= styles).map(i -> i - styles).collect(toSet());
+        greatest.stream().filter(i -> i >= firstBucket).map(i -> i - firstBucket).collect(toSet());
     Map<Integer, List<String>> terms =
-        BucketTerms.of(texts, buckets, new Hashing(features.settings()));
+        BucketTerms.of(
+            texts,
+            buckets,
+            (prompt, response) ->
+                TextFeatures.terms(
+                    settings, TextFeatures.words(prompt), TextFeatures.words(response)));
     return greatest.stream()
         .map(
             i ->
-                i < styles
-                    ? new FeatureWeight(TextStyle.NAMES.get(i), weights[i], List.of())
-                    : new FeatureWeight(
-                        "bucket_" + (i - styles),
-                        weights[i],
-                        terms.getOrDefault(i - styles, List.of())))
+                new FeatureWeight(
+                    settings.name(i), effective[i], terms.getOrDefault(i - firstBucket, List.of())))
         .toList();
-  }
-
-  /** Words, pairs of words, and words of the prompt with words of the response. */
-  private record Hashing(TextFeatures.Settings settings) implements BucketTerms.Hashing {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public List<String> terms(String prompt, String response) {
-      return TextFeatures.terms(settings, prompt, response);
-    }
-
-    @Override
-    public int bucket(String term) {
-      return TextFeatures.bucket(settings, term);
-    }
   }
 
   @Override
@@ -130,11 +123,12 @@ public final class BradleyTerryModel implements RewardModel {
 
   @Override
   public void save(Path directory, Map<String, Object> provenance) {
-    int styles = TextStyle.NAMES.size();
+    int firstBucket = features.settings().firstBucket();
     ObjectNode json = RewardModels.header(KIND);
+    ArrayNode blocks = json.putArray("features");
+    features.settings().blocks().forEach(block -> blocks.add(block.toString()));
     json.put("buckets", features.settings().buckets());
-    json.put("prompt_words", features.settings().promptWords());
-    TextStyle.NAMES.forEach(json.putArray("style_features")::add);
+    features.settings().names().forEach(json.putArray("numbers")::add);
     RewardModels.write(
         directory,
         provenance,
@@ -142,42 +136,77 @@ public final class BradleyTerryModel implements RewardModel {
         beside ->
             Safetensors.writeVectors(
                 beside.resolve(RewardModels.WEIGHTS),
-                Map.of(
-                    STYLE_WEIGHT, Arrays.copyOf(weights, styles),
-                    STYLE_SCALE, features.styleScale(),
-                    BUCKET_WEIGHT, Arrays.copyOfRange(weights, styles, weights.length),
-                    BUCKET_IDF, features.idf()),
+                filled(
+                    NUMBER_WEIGHT, Arrays.copyOf(weights, firstBucket),
+                    NUMBER_MEAN, features.scaling().mean(),
+                    NUMBER_SCALE, features.scaling().scale(),
+                    BUCKET_WEIGHT, Arrays.copyOfRange(weights, firstBucket, weights.length),
+                    BUCKET_IDF, features.scaling().idf()),
                 Map.of("format", "pt")));
+  }
+
+  /** Tensors by name; what the features have none of is left out. */
+  private static Map<String, float[]> filled(Object... namesAndTensors) {
+    Map<String, float[]> tensors = new TreeMap<>();
+    for (int i = 0; i < namesAndTensors.length; i += 2) {
+      float[] tensor = (float[]) namesAndTensors[i + 1];
+      if (tensor.length > 0) {
+        tensors.put((String) namesAndTensors[i], tensor);
+      }
+    }
+    return tensors;
   }
 
   /** Reads what {@link #save} wrote. */
   static BradleyTerryModel load(Path directory, JsonNode json) {
-    int buckets = json.path("buckets").asInt();
-    int promptWords = json.path("prompt_words").asInt(-1);
-    List<String> names = new ArrayList<>();
-    json.path("style_features").forEach(name -> names.add(name.asText()));
-    if (buckets < 1 || promptWords < 0 || !names.equals(TextStyle.NAMES)) {
-      throw JobFailure.failure(
-          "Cannot read reward model in %s: its features are not those of this version"
-              .formatted(directory));
-    }
-    int styles = names.size();
-    float[] weights = new float[styles + buckets];
-    float[] scale = new float[styles];
+    TextFeatures.Settings settings = settings(directory, json);
+    int numbers = settings.names().size();
+    int buckets = settings.hashed().size() * settings.buckets();
+    int firstBucket = settings.firstBucket();
+    float[] weights = new float[settings.size()];
+    float[] mean = new float[numbers];
+    float[] scale = new float[numbers];
     float[] idf = new float[buckets];
     try (Safetensors file = Safetensors.open(directory.resolve(RewardModels.WEIGHTS))) {
-      read(file, directory, STYLE_WEIGHT, styles, weights, 0);
-      read(file, directory, STYLE_SCALE, styles, scale, 0);
-      read(file, directory, BUCKET_WEIGHT, buckets, weights, styles);
+      read(file, directory, NUMBER_WEIGHT, firstBucket, weights, 0);
+      read(file, directory, NUMBER_MEAN, numbers, mean, 0);
+      read(file, directory, NUMBER_SCALE, numbers, scale, 0);
+      read(file, directory, BUCKET_WEIGHT, buckets, weights, firstBucket);
       read(file, directory, BUCKET_IDF, buckets, idf, 0);
     }
-    TextFeatures features =
-        new TextFeatures(new TextFeatures.Settings(buckets, promptWords), scale, idf);
-    return new BradleyTerryModel(features, weights);
+    return new BradleyTerryModel(
+        new TextFeatures(settings, new TextFeatures.Scaling(mean, scale, idf)), weights);
+  }
+
+  private static TextFeatures.Settings settings(Path directory, JsonNode json) {
+    List<String> blocks = texts(json.path("features"));
+    List<String> names = texts(json.path("numbers"));
+    int buckets = json.path("buckets").asInt();
+    try {
+      TextFeatures.Settings settings =
+          new TextFeatures.Settings(FeatureBlock.parse(String.join(",", blocks)), buckets);
+      if (buckets <= MAX_BUCKETS && settings.names().equals(names)) {
+        return settings;
+      }
+    } catch (IllegalArgumentException | JobFailure e) {
+      // What the directory names is unknown here: the message below says so.
+    }
+    throw JobFailure.failure(
+        "Cannot read reward model in %s: its features are not those of this version; fit it again"
+            .formatted(directory));
+  }
+
+  private static List<String> texts(JsonNode array) {
+    List<String> texts = new ArrayList<>();
+    array.forEach(text -> texts.add(text.asText()));
+    return texts;
   }
 
   private static void read(
       Safetensors file, Path directory, String name, int size, float[] target, int offset) {
+    if (size == 0) {
+      return;
+    }
     boolean fits =
         file.tensors().stream()
             .anyMatch(tensor -> tensor.name().equals(name) && tensor.elements() == size);

@@ -3,19 +3,18 @@ package io.github.sparkrlhf.reward;
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.function.FlatMapFunction;
-import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.ml.classification.LogisticRegression;
 import org.apache.spark.ml.classification.LogisticRegressionModel;
 import org.apache.spark.ml.linalg.SQLDataTypes;
 import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.api.java.UDF2;
 import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
+import org.apache.spark.sql.expressions.UserDefinedFunction;
+import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.storage.StorageLevel;
@@ -29,9 +28,6 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   /** The default of {@link #setBuckets}. */
   public static final int DEFAULT_BUCKETS = 1 << 15;
 
-  /** The default of {@link #setPromptWords}. */
-  public static final int DEFAULT_PROMPT_WORDS = 16;
-
   /** The default of {@link #setRegularization}. */
   public static final double DEFAULT_REGULARIZATION = 5e-4;
 
@@ -41,6 +37,11 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   /** The default of {@link #setMaxIterations}. */
   public static final int DEFAULT_MAX_ITERATIONS = 100;
 
+  /** The columns that {@link #prepare} adds: what is known of each text without other texts. */
+  private static final String CHOSEN_COUNTS = "chosen_counts";
+
+  private static final String REJECTED_COUNTS = "rejected_counts";
+
   private static final StructType EXAMPLES =
       new StructType()
           .add("label", DataTypes.DoubleType)
@@ -48,26 +49,33 @@ public final class BradleyTerryTrainer implements RewardTrainer {
           .add("features", SQLDataTypes.VectorType());
 
   private int buckets = DEFAULT_BUCKETS;
-  private int promptWords = DEFAULT_PROMPT_WORDS;
+  private List<FeatureBlock> features = FeatureBlock.parse(FeatureBlock.DEFAULT);
   private double regularization = DEFAULT_REGULARIZATION;
+  private boolean weighted;
   private double elasticNet = DEFAULT_ELASTIC_NET;
   private int maxIterations = DEFAULT_MAX_ITERATIONS;
 
-  /** Sets the number of hash buckets for words and word pairs. */
+  /** Sets the number of hash buckets of each block that is hashed. */
   public BradleyTerryTrainer setBuckets(int buckets) {
     this.buckets = buckets;
     return this;
   }
 
-  /** Sets how many words of the prompt are crossed with the words of the response; 0 for none. */
-  public BradleyTerryTrainer setPromptWords(int promptWords) {
-    this.promptWords = promptWords;
+  /** Sets what the model reads; see {@link FeatureBlock#parse}. */
+  public BradleyTerryTrainer setFeatures(List<FeatureBlock> features) {
+    this.features = List.copyOf(features);
     return this;
   }
 
   /** Sets the strength of the penalty on the weights. */
   public BradleyTerryTrainer setRegularization(double regularization) {
     this.regularization = regularization;
+    return this;
+  }
+
+  /** Sets whether a pair counts by its column {@code weight}; otherwise all count the same. */
+  public BradleyTerryTrainer setWeighted(boolean weighted) {
+    this.weighted = weighted;
     return this;
   }
 
@@ -84,36 +92,66 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   }
 
   /**
+   * {@inheritDoc}
+   *
+   * <p>Adds what can be said of the texts one by one: numbers, buckets and how often they occur.
+   * Scales and document frequencies are not among it; each fit takes them from its own pairs.
+   */
+  @Override
+  public Dataset<Row> prepare(Dataset<Row> pairs) {
+    TextFeatures.Settings settings = settings();
+    UDF2<String, String, byte[]> counts =
+        (prompt, response) -> TextFeatures.counts(settings, prompt, response).toBytes();
+    UserDefinedFunction udf = functions.udf(counts, DataTypes.BinaryType);
+    return pairs
+        .withColumn(CHOSEN_COUNTS, udf.apply(functions.col("prompt"), functions.col("chosen")))
+        .withColumn(REJECTED_COUNTS, udf.apply(functions.col("prompt"), functions.col("rejected")));
+  }
+
+  /**
    * Fits a model. The same pairs give the same bits, whatever their order and partitioning.
    *
-   * @param pairs the training split of the table {@code pairs}: pair_id, prompt, chosen, rejected
-   *     and probability
+   * @param pairs the training split of the table {@code pairs}: pair_id, prompt, chosen, rejected,
+   *     probability, and weight if pairs are weighted
    * @throws JobFailure if there is no pair
    */
   @Override
   public BradleyTerryModel fit(Dataset<Row> pairs) {
-    TextFeatures.Settings settings = new TextFeatures.Settings(buckets, promptWords);
+    boolean prepared = List.of(pairs.columns()).contains(CHOSEN_COUNTS);
     // MLlib merges the partial sums of partitions in the order in which tasks end, and sums of
     // floating-point numbers depend on the order. One sorted partition has one order.
     Dataset<Row> sorted =
-        pairs
-            .select("prompt", "chosen", "rejected", "probability", "pair_id")
+        (prepared ? pairs : prepare(pairs))
+            .withColumn("weight", weighted ? functions.col("weight") : functions.lit(1.0))
+            .select(
+                "probability",
+                "weight",
+                CHOSEN_COUNTS,
+                REJECTED_COUNTS,
+                "pair_id",
+                "prompt",
+                "chosen",
+                "rejected")
             .repartition(1)
             .sortWithinPartitions("pair_id", "prompt", "chosen", "rejected", "probability")
+            .select("probability", "weight", CHOSEN_COUNTS, REJECTED_COUNTS)
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
       return JobDescriptions.described(
           pairs.sparkSession().sparkContext(),
           "reward: fit Bradley–Terry",
-          () -> fitSorted(sorted, settings));
+          () -> fitSorted(sorted));
     } finally {
       sorted.unpersist();
     }
   }
 
-  private BradleyTerryModel fitSorted(Dataset<Row> pairs, TextFeatures.Settings settings) {
-    TextFeatures features =
-        new TextFeatures(settings, styleScale(pairs), inverseDocumentFrequencies(pairs, settings));
+  private TextFeatures.Settings settings() {
+    return new TextFeatures.Settings(features, buckets);
+  }
+
+  private BradleyTerryModel fitSorted(Dataset<Row> pairs) {
+    TextFeatures features = FeatureStatistics.of(pairs, settings()).features();
     LogisticRegressionModel fitted =
         new LogisticRegression()
             .setFamily("binomial")
@@ -140,87 +178,19 @@ public final class BradleyTerryTrainer implements RewardTrainer {
         (FlatMapFunction<Row, Row>)
             pair -> {
               var difference =
-                  features.difference(pair.getString(0), pair.getString(1), pair.getString(2));
-              double probability = pair.getDouble(3);
+                  features.difference(
+                      TextFeatures.Counts.of(pair.getAs(2)), TextFeatures.Counts.of(pair.getAs(3)));
+              double probability = pair.getDouble(0);
+              double weight = pair.getDouble(1);
               List<Row> examples = new ArrayList<>(2);
               if (probability > 0) {
-                examples.add(RowFactory.create(1.0, probability, difference));
+                examples.add(RowFactory.create(1.0, weight * probability, difference));
               }
               if (probability < 1) {
-                examples.add(RowFactory.create(0.0, 1 - probability, difference));
+                examples.add(RowFactory.create(0.0, weight * (1 - probability), difference));
               }
               return examples.iterator();
             },
         ExpressionEncoder.apply(EXAMPLES));
-  }
-
-  /** The root mean square of each style feature's differences; 1 where they are all equal. */
-  private static float[] styleScale(Dataset<Row> pairs) {
-    int size = TextStyle.NAMES.size();
-    List<double[]> sums =
-        pairs
-            .mapPartitions(
-                (MapPartitionsFunction<Row, double[]>) BradleyTerryTrainer::squares,
-                Encoders.javaSerialization(double[].class))
-            .collectAsList();
-    // Spark drops the one partition of an empty dataset.
-    if (sums.isEmpty() || sums.get(0)[size] == 0) {
-      throw JobFailure.dataQuality("Cannot fit a reward model: there is no pair to learn from");
-    }
-    double[] total = sums.get(0);
-    float[] scale = new float[size];
-    for (int i = 0; i < size; i++) {
-      double root = Math.sqrt(total[i] / total[size]);
-      scale[i] = root > 0 ? (float) root : 1;
-    }
-    return scale;
-  }
-
-  /** The sums of squared differences of the style features, and the number of pairs behind them. */
-  private static Iterator<double[]> squares(Iterator<Row> pairs) {
-    int size = TextStyle.NAMES.size();
-    double[] sums = new double[size + 1];
-    while (pairs.hasNext()) {
-      Row pair = pairs.next();
-      double[] chosen = style(pair.getString(0), pair.getString(1));
-      double[] rejected = style(pair.getString(0), pair.getString(2));
-      for (int i = 0; i < size; i++) {
-        sums[i] += (chosen[i] - rejected[i]) * (chosen[i] - rejected[i]);
-      }
-      sums[size]++;
-    }
-    return List.of(sums).iterator();
-  }
-
-  private static double[] style(String prompt, String response) {
-    return TextStyle.of(response, TextFeatures.words(prompt), TextFeatures.words(response));
-  }
-
-  /** {@code ln((1 + n) / (1 + df)) + 1} for each bucket over the n responses. */
-  private static float[] inverseDocumentFrequencies(
-      Dataset<Row> pairs, TextFeatures.Settings settings) {
-    List<Row> frequencies =
-        pairs
-            .flatMap(
-                (FlatMapFunction<Row, Integer>)
-                    pair -> {
-                      List<Integer> filled =
-                          new ArrayList<>(
-                              TextFeatures.buckets(settings, pair.getString(0), pair.getString(1)));
-                      filled.addAll(
-                          TextFeatures.buckets(settings, pair.getString(0), pair.getString(2)));
-                      return filled.iterator();
-                    },
-                Encoders.INT())
-            .groupBy("value")
-            .count()
-            .collectAsList();
-    double responses = 2.0 * pairs.count();
-    float[] idf = new float[settings.buckets()];
-    Arrays.fill(idf, (float) (Math.log(1 + responses) + 1));
-    for (Row row : frequencies) {
-      idf[row.getInt(0)] = (float) (Math.log((1 + responses) / (1 + row.getLong(1))) + 1);
-    }
-    return idf;
   }
 }

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -25,13 +26,13 @@ final class BucketTerms {
 
   private static final StructType TERMS = StructType.fromDDL("bucket INT, term STRING");
 
+  /** A term and the bucket that it falls into. */
+  record Term(int bucket, String text) {}
+
   /** The terms of a response to a prompt, and where they go. */
   interface Hashing extends Serializable {
     /** The terms, as often as they occur; a line feed joins one of the prompt with another. */
-    List<String> terms(String prompt, String response);
-
-    /** The bucket of a term. */
-    int bucket(String term);
+    Stream<Term> terms(String prompt, String response);
   }
 
   private BucketTerms() {}
@@ -46,16 +47,12 @@ final class BucketTerms {
    */
   static Map<Integer, List<String>> of(Dataset<Row> texts, Set<Integer> buckets, Hashing hashing) {
     FlatMapFunction<Row, Row> found =
-        text -> {
-          List<Row> terms = new ArrayList<>();
-          for (String term : hashing.terms(text.getString(0), text.getString(1))) {
-            int bucket = hashing.bucket(term);
-            if (buckets.contains(bucket)) {
-              terms.add(RowFactory.create(bucket, term));
-            }
-          }
-          return terms.iterator();
-        };
+        text ->
+            hashing
+                .terms(text.getString(0), text.getString(1))
+                .filter(term -> buckets.contains(term.bucket()))
+                .map(term -> RowFactory.create(term.bucket(), term.text()))
+                .iterator();
     Dataset<Row> ranked =
         texts
             .select(RewardModel.PROMPT, RewardModel.RESPONSE)

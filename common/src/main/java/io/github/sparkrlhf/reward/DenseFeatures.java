@@ -5,6 +5,7 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A (prompt, response) as a short dense vector: {@link TextStyle}, then for each hash bucket ln(1 +
@@ -71,13 +72,9 @@ final class DenseFeatures implements Serializable {
     private static final long serialVersionUID = 1L;
 
     @Override
-    public List<String> terms(String prompt, String response) {
-      return TextFeatures.words(response);
-    }
-
-    @Override
-    public int bucket(String term) {
-      return DenseFeatures.bucket(term, buckets);
+    public Stream<BucketTerms.Term> terms(String prompt, String response) {
+      return TextFeatures.words(response).stream()
+          .map(word -> new BucketTerms.Term(bucket(word, buckets), word));
     }
   }
 }

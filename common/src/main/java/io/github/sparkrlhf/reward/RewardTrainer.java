@@ -18,4 +18,15 @@ public interface RewardTrainer {
    * @throws io.github.sparkrlhf.spark.JobFailure of kind data quality if there is no pair
    */
   RewardModel fit(Dataset<Row> pairs);
+
+  /**
+   * Adds what {@link #fit} would compute of each text by itself, as columns that it uses if they
+   * are there: fits on parts of the same pairs then need not compute it again. Nothing that is
+   * learned from pairs is among it.
+   *
+   * @param pairs as for {@link #fit}
+   */
+  default Dataset<Row> prepare(Dataset<Row> pairs) {
+    return pairs;
+  }
 }

@@ -84,6 +84,11 @@ public enum Table {
       """
       model STRING, kind STRING, explains STRING, row_id STRING, position INT, item STRING,
       value DOUBLE, terms ARRAY<STRING>"""),
+  /** Measurements of reward models on pairs that they were not trained on, fold by fold. */
+  REWARD_FOLDS(
+      """
+      candidate STRING, kind STRING, fold STRING, metric STRING, value DOUBLE, low DOUBLE,
+      high DOUBLE, n BIGINT"""),
   /** Rewards of responses, written in parts: the iterations. */
   SCORES(
       """

@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.sparkrlhf.feedback.SimulatedLog;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.spark.StableHash;
 import io.github.sparkrlhf.tables.Table;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -93,6 +94,55 @@ class BradleyTerryTest {
   }
 
   @Test
+  void fitsTheSameBitsToTextsThatWerePrepared(@TempDir Path directory) throws IOException {
+    BradleyTerryTrainer trainer = new BradleyTerryTrainer();
+    trainer
+        .fit(training(trainer.prepare(pairs)).repartition(3))
+        .save(directory.resolve("prepared"), Map.of());
+    model.save(directory.resolve("first"), Map.of());
+
+    assertThat(directory.resolve("prepared/model.safetensors"))
+        .hasSameBinaryContentAs(directory.resolve("first/model.safetensors"));
+  }
+
+  @Test
+  void readsTheFeaturesThatItIsTold(@TempDir Path directory) {
+    Dataset<Row> few = training(pairs).limit(200).cache();
+    for (String features : List.of("words:1-1", "style", "discourse*0.5,curves,characters:2-3*3")) {
+      BradleyTerryModel fitted =
+          new BradleyTerryTrainer().setFeatures(FeatureBlock.parse(features)).fit(few);
+      Path saved = directory.resolve(features.replaceAll("[^a-z]", ""));
+      fitted.save(saved, Map.of());
+
+      BradleyTerryModel loaded = (BradleyTerryModel) RewardModels.load(saved);
+
+      assertThat(loaded.score("a question", "some answer, then"))
+          .isNotZero()
+          .isEqualTo(fitted.score("a question", "some answer, then"));
+    }
+  }
+
+  @Test
+  void aPairCountsByItsWeightIfTold() {
+    Dataset<Row> contradictory =
+        SPARK.createDataFrame(
+            List.of(
+                RowFactory.create("1", "q", "good", "bad", 1.0, 0.75),
+                RowFactory.create("2", "q", "bad", "good", 1.0, 0.25)),
+            StructType.fromDDL(
+                "pair_id STRING, prompt STRING, chosen STRING, rejected STRING,"
+                    + " probability DOUBLE, weight DOUBLE"));
+    BradleyTerryTrainer trainer = new BradleyTerryTrainer().setRegularization(1e-6);
+
+    BradleyTerryModel equal = trainer.fit(contradictory);
+    BradleyTerryModel weighted = trainer.setWeighted(true).fit(contradictory);
+
+    assertThat(equal.score("q", "good") - equal.score("q", "bad")).isCloseTo(0, within(0.01));
+    assertThat(weighted.score("q", "good") - weighted.score("q", "bad"))
+        .isCloseTo(Math.log(3), within(0.01));
+  }
+
+  @Test
   void survivesSavingAndLoading(@TempDir Path directory) {
     Path saved = directory.resolve("models/linear");
     model.save(saved, Map.of());
@@ -170,21 +220,25 @@ class BradleyTerryTest {
     assertThat(weights).hasSize(200);
     assertThat(weights)
         .isSortedAccordingTo(Comparator.comparingDouble(each -> -Math.abs(each.weight())));
-    model
-        .styleWeights()
-        .forEach(
-            (style, weight) -> {
-              if (Math.abs(weight) > Math.abs(weights.get(199).weight())) {
-                assertThat(weights).contains(new FeatureWeight(style, weight, List.of()));
-              }
-            });
+    assertThat(weights).extracting(FeatureWeight::feature).contains("log_words");
     FeatureWeight bucket =
         weights.stream().filter(each -> !each.terms().isEmpty()).findFirst().orElseThrow();
     String term = bucket.terms().get(0).replaceFirst(" \\(\\d+\\)$", "").replace(" × ", "\n");
+    long hash = Math.floorMod(StableHash.of(term), (long) BradleyTerryTrainer.DEFAULT_BUCKETS);
+    assertThat(bucket.feature()).matches("(words|crossings):bucket_" + hash);
+  }
+
+  @Test
+  void featuresAreNamedByTheirPlace() {
     TextFeatures.Settings settings =
-        new TextFeatures.Settings(
-            BradleyTerryTrainer.DEFAULT_BUCKETS, BradleyTerryTrainer.DEFAULT_PROMPT_WORDS);
-    assertThat(bucket.feature()).isEqualTo("bucket_" + TextFeatures.bucket(settings, term));
+        new TextFeatures.Settings(FeatureBlock.parse("style,curves,words:1-1,crossings:2"), 10);
+    int numbers = TextStyle.NAMES.size();
+
+    assertThat(settings.size()).isEqualTo(8 * numbers + 20);
+    assertThat(settings.name(1)).isEqualTo("log_words");
+    assertThat(settings.name(numbers + 7 + 2)).isEqualTo("log_words:knot_2");
+    assertThat(settings.name(8 * numbers + 9)).isEqualTo("words:bucket_9");
+    assertThat(settings.name(8 * numbers + 11)).isEqualTo("crossings:bucket_1");
   }
 
   @Test

@@ -34,12 +34,14 @@ class RewardExtensionTest {
         new TransformerRewardModel(
             new LanguageModel(config, config.layout().initialWeights(5), TestTokenizers.bytes()));
     transformer.save(folder.resolve("transformer"), Map.of());
-    TextFeatures.Settings settings = new TextFeatures.Settings(16, 2);
-    float[] ones = new float[16];
+    TextFeatures.Settings settings =
+        new TextFeatures.Settings(FeatureBlock.parse("style,words:1-2"), 16);
+    float[] zeros = new float[settings.firstBucket()];
+    float[] ones = new float[settings.firstBucket()];
     Arrays.fill(ones, 1);
-    float[] scale = new float[TextStyle.NAMES.size()];
-    Arrays.fill(scale, 1);
-    TextFeatures features = new TextFeatures(settings, scale, ones);
+    float[] idf = new float[settings.size() - settings.firstBucket()];
+    Arrays.fill(idf, 1);
+    TextFeatures features = new TextFeatures(settings, new TextFeatures.Scaling(zeros, ones, idf));
     float[] weights = new float[features.size()];
     for (int i = 0; i < weights.length; i++) {
       weights[i] = i % 5 - 2f;

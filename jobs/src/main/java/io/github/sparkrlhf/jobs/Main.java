@@ -30,6 +30,7 @@ import picocli.CommandLine.HelpCommand;
       SftJob.class,
       RewardJob.class,
       ExplainJob.class,
+      CrossvalidateJob.class,
       RolloutJob.class,
       ScoreJob.class,
       PpoJob.class,

@@ -33,6 +33,7 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -111,6 +112,14 @@ final class RewardJob extends JobCommand {
       description =
           "Draw reliability.png and accuracy.png into this directory (default: no plots).")
   private Path plots;
+
+  @Option(
+      names = "--labels",
+      paramLabel = "LABELS",
+      defaultValue = "probability",
+      description =
+          "What a pair is taken to say: probability (the estimated probability that each response is the better one), vote-share (the share of its votes) or majority (of its votes; even votes are half for each) (default: ${DEFAULT-VALUE}).")
+  private PairLabels labels;
 
   @Mixin private RewardKindOptions kinds;
   @Mixin private ModelOptions model;
@@ -200,10 +209,7 @@ final class RewardJob extends JobCommand {
   protected List<String> inputFingerprints(JobContext context) {
     resolvedRun = context.tables().resolveRun(Table.PAIRS, pairsRun);
     List<String> fingerprints = new ArrayList<>(List.of("pairs of run " + resolvedRun));
-    if (kind == RewardKind.TRANSFORMER) {
-      fingerprints.addAll(model.fingerprints());
-    }
-    fingerprints.addAll(kinds.fingerprints(kind));
+    fingerprints.addAll(fingerprints());
     return fingerprints;
   }
 
@@ -219,8 +225,8 @@ final class RewardJob extends JobCommand {
     Map<String, Object> traffic = new LinkedHashMap<>();
     RewardModel fitted =
         kind == RewardKind.TRANSFORMER
-            ? transformer(context, train, traffic)
-            : fitted(context, train);
+            ? transformer(context, labels.of(train), traffic)
+            : fitted(context, labels.of(train));
     String name = output.getFileName().toString();
     RewardEvaluation evaluation = evaluation(context, fitted, name, pairs);
     context.run().write(Table.RELIABILITY, evaluation.reliability());
@@ -246,6 +252,62 @@ final class RewardJob extends JobCommand {
     }
     context.out().println("Model in " + output);
     return summary;
+  }
+
+  /**
+   * The job with options such as {@code --kind mlp --hidden 16}, as one of several that are
+   * compared.
+   *
+   * @throws JobFailure usage, if they are no options of it
+   */
+  static RewardJob candidate(String name, List<String> options) {
+    RewardJob job = new RewardJob();
+    List<String> all = new ArrayList<>(options);
+    all.addAll(List.of("--output", name));
+    try {
+      Given given = new Given(new CommandLine(job).parseArgs(all.toArray(String[]::new)));
+      job.validate(given);
+      given.refuse(Set.of("ratings", "pairs-run", "checkpoints"), "candidates learn from folds");
+    } catch (CommandLine.ParameterException e) {
+      throw JobFailure.usage("Cannot compare candidate '" + name + "': " + e.getMessage());
+    }
+    return job;
+  }
+
+  /** The kind of model that the job fits. */
+  RewardKind kind() {
+    return kind;
+  }
+
+  /** What the model is made of besides pairs. */
+  List<String> fingerprints() {
+    List<String> fingerprints = new ArrayList<>(kinds.fingerprints(kind));
+    if (kind == RewardKind.TRANSFORMER) {
+      fingerprints.addAll(model.fingerprints());
+    }
+    return fingerprints;
+  }
+
+  /** What fits a model as the job does, without checkpoints. */
+  RewardTrainer trainer(JobContext context) {
+    if (kind != RewardKind.TRANSFORMER) {
+      return labels.learnedBy(kinds.trainer(kind, training, context.out()));
+    }
+    return labels.learnedBy(
+        pairs -> {
+          LanguageModel initial =
+              model.load(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, training.seed());
+          JavaSparkContext spark =
+              JavaSparkContext.fromSparkContext(context.spark().sparkContext());
+          try (Trainables trainables =
+              lora.trainables(spark, training.seed(), Arrays.asList(model.directory()), initial)) {
+            return new TransformerRewardTrainer(
+                    trainables, training.lanes(), training.settings(), marginScale)
+                .optTies(tieModel(pairs))
+                .withoutCheckpoints(context.out())
+                .fit(pairs);
+          }
+        });
   }
 
   private RewardEvaluation evaluation(

@@ -5,6 +5,7 @@ import io.github.sparkrlhf.reward.AnnotatorOffsets;
 import io.github.sparkrlhf.reward.BradleyTerryTrainer;
 import io.github.sparkrlhf.reward.EnsembleModel;
 import io.github.sparkrlhf.reward.EnsembleTrainer;
+import io.github.sparkrlhf.reward.FeatureBlock;
 import io.github.sparkrlhf.reward.ForestTrainer;
 import io.github.sparkrlhf.reward.MlpTrainer;
 import io.github.sparkrlhf.reward.PipelineRewardModel;
@@ -30,6 +31,8 @@ final class RewardKindOptions {
   private static final Set<String> ALL =
       Set.of(
           "regularization",
+          "features",
+          "weigh-pairs",
           "trees",
           "max-depth",
           "min-rows-per-leaf",
@@ -49,6 +52,20 @@ final class RewardKindOptions {
       defaultValue = "5e-4",
       description = "bradley-terry: strength of the L2 penalty (default: ${DEFAULT-VALUE}).")
   private double regularization;
+
+  @Option(
+      names = "--features",
+      paramLabel = "LIST",
+      defaultValue = FeatureBlock.DEFAULT,
+      description =
+          "bradley-terry: what it reads, as NAME:FROM-TO*WEIGHT: style, readability and discourse (numbers), curves (those numbers as piecewise linear curves), words:1-2 and characters:3-5 (hashed n-grams of the response), crossings:16 (words of the response with that many of the prompt) (default: ${DEFAULT-VALUE}).")
+  private String features;
+
+  @Option(
+      names = "--weigh-pairs",
+      description =
+          "bradley-terry: a pair counts by its column weight, how far its votes can be trusted (default: all count the same).")
+  private boolean weighPairs;
 
   @Option(
       names = "--trees",
@@ -145,7 +162,7 @@ final class RewardKindOptions {
   static Set<String> ignoredBy(RewardKind kind) {
     Set<String> names = new TreeSet<>(ALL);
     switch (kind) {
-      case BRADLEY_TERRY -> names.remove("regularization");
+      case BRADLEY_TERRY -> names.removeAll(Set.of("regularization", "features", "weigh-pairs"));
       case RANDOM_FOREST -> names.removeAll(FOREST);
       case GRADIENT_BOOSTED -> {
         names.removeAll(FOREST);
@@ -162,6 +179,7 @@ final class RewardKindOptions {
   /** Checks the options of a kind other than the transformer. */
   void validate(RewardKind kind, Given given, TrainingOptions training) {
     Given.requireNotNegative("regularization", regularization);
+    FeatureBlock.parse(features);
     Given.requireCount("trees", trees);
     if (maxDepth != null) {
       Given.require(
@@ -231,7 +249,11 @@ final class RewardKindOptions {
   /** What fits a model of a kind other than the transformer. */
   RewardTrainer trainer(RewardKind kind, TrainingOptions training, PrintStream out) {
     return switch (kind) {
-      case BRADLEY_TERRY -> new BradleyTerryTrainer().setRegularization(regularization);
+      case BRADLEY_TERRY ->
+          new BradleyTerryTrainer()
+              .setRegularization(regularization)
+              .setFeatures(FeatureBlock.parse(features))
+              .setWeighted(weighPairs);
       case RANDOM_FOREST -> forest(ForestTrainer.randomForest(), training.seed());
       case GRADIENT_BOOSTED ->
           forest(ForestTrainer.gradientBoosted(), training.seed()).setStepSize(stepSize);

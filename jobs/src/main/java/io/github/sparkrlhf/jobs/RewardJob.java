@@ -207,7 +207,8 @@ final class RewardJob extends JobCommand {
 
   @Override
   protected List<String> inputFingerprints(JobContext context) {
-    resolvedRun = context.tables().resolveRun(Table.PAIRS, pairsRun);
+    Table learned = kinds.ratings() ? Table.RATINGS : Table.PAIRS;
+    resolvedRun = context.tables().resolveRun(learned, pairsRun);
     List<String> fingerprints = new ArrayList<>(List.of("pairs of run " + resolvedRun));
     fingerprints.addAll(fingerprints());
     return fingerprints;

@@ -133,10 +133,12 @@ class TablesTest {
     return spark
         .range(rows)
         .selectExpr(
+            "0 AS iteration",
             "CAST(id AS STRING) AS row_id",
             "'p' AS prompt",
             "'r' AS response",
             "CAST(id AS DOUBLE) AS score",
-            "'m' AS model");
+            "'m' AS model",
+            "false AS truncated");
   }
 }

@@ -108,6 +108,9 @@ class BradleyTerryTest {
   @Test
   void readsTheFeaturesThatItIsTold(@TempDir Path directory) {
     Dataset<Row> few = training(pairs).limit(200).cache();
+    Row pair = few.first();
+    String prompt = pair.getAs("prompt");
+    String chosen = pair.getAs("chosen");
     for (String features : List.of("words:1-1", "style", "discourse*0.5,curves,characters:2-3*3")) {
       BradleyTerryModel fitted =
           new BradleyTerryTrainer().setFeatures(FeatureBlock.parse(features)).fit(few);
@@ -116,9 +119,9 @@ class BradleyTerryTest {
 
       BradleyTerryModel loaded = (BradleyTerryModel) RewardModels.load(saved);
 
-      assertThat(loaded.score("a question", "some answer, then"))
+      assertThat(loaded.score(prompt, chosen))
           .isNotZero()
-          .isEqualTo(fitted.score("a question", "some answer, then"));
+          .isEqualTo(fitted.score(prompt, chosen));
     }
   }
 
@@ -220,7 +223,14 @@ class BradleyTerryTest {
     assertThat(weights).hasSize(200);
     assertThat(weights)
         .isSortedAccordingTo(Comparator.comparingDouble(each -> -Math.abs(each.weight())));
-    assertThat(weights).extracting(FeatureWeight::feature).contains("log_words");
+    BradleyTerryModel style =
+        new BradleyTerryTrainer()
+            .setFeatures(FeatureBlock.parse("style"))
+            .fit(training(pairs).limit(200));
+    assertThat(style.featureWeights(pairs.withColumnRenamed("chosen", "response"), 200))
+        .hasSize(TextStyle.NAMES.size())
+        .extracting(FeatureWeight::feature)
+        .contains("log_words");
     FeatureWeight bucket =
         weights.stream().filter(each -> !each.terms().isEmpty()).findFirst().orElseThrow();
     String term = bucket.terms().get(0).replaceFirst(" \\(\\d+\\)$", "").replace(" × ", "\n");

@@ -65,10 +65,10 @@ class CrossvalidateJobTest {
         "--candidate",
         "words=--features words:1-1");
 
-    Tables.open(SparkTestSession.withWarehouse(folder.resolve("warehouse")), "rlhf", "rlhf")
-        .registerViews();
+    SparkSession session = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
+    Tables.open(session, "rlhf", "rlhf").registerViews();
     List<Row> own =
-        spark
+        session
             .sql(
                 "SELECT candidate, value, n FROM reward_folds WHERE run_id = 'own' AND fold IS NULL"
                     + " AND metric = 'accuracy' ORDER BY candidate")
@@ -80,7 +80,7 @@ class CrossvalidateJobTest {
             RowFactory.create("majority", 1.0, 24L),
             RowFactory.create("words", 1.0, 24L));
     assertThat(
-            spark
+            session
                 .sql(
                     "SELECT DISTINCT fold FROM reward_folds WHERE run_id = 'own' AND fold IS NOT NULL")
                 .count())

@@ -74,7 +74,6 @@ class RewardReportsTest {
             "lift_over_longer",
             "share_of_ceiling",
             "annotator_agreement",
-            "annotator_median",
             "ece_isotonic",
             "half_agreement");
     assertThat(

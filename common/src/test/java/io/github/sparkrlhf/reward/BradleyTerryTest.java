@@ -119,9 +119,7 @@ class BradleyTerryTest {
 
       BradleyTerryModel loaded = (BradleyTerryModel) RewardModels.load(saved);
 
-      assertThat(loaded.score(prompt, chosen))
-          .isNotZero()
-          .isEqualTo(fitted.score(prompt, chosen));
+      assertThat(loaded.score(prompt, chosen)).isNotZero().isEqualTo(fitted.score(prompt, chosen));
     }
   }
 

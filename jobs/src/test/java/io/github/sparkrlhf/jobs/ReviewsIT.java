@@ -29,7 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
  * the other half judges what the policy writes.
  */
 class ReviewsIT {
-  private static final int ITERATIONS = 12;
+  private static final int ITERATIONS = 20;
 
   @TempDir private Path folder;
 
@@ -61,15 +61,15 @@ class ReviewsIT {
         "--tokenizer",
         path("tokenizer"),
         "--hidden-size",
-        "96",
+        "160",
         "--layers",
-        "3",
+        "4",
         "--heads",
         "4",
         "--max-length",
         "64",
         "--epochs",
-        "1",
+        "2",
         "--micro-batch",
         "64",
         "--learning-rate",
@@ -184,7 +184,7 @@ class ReviewsIT {
     }
     spark
         .sql(
-            "SELECT iteration, round(value, 2) AS kl FROM ppo_metrics WHERE metric = 'objective/kl' AND iteration %% 4 = 0 ORDER BY iteration"
+            "SELECT iteration, round(value, 2) AS kl FROM ppo_metrics WHERE metric = 'objective/kl' AND iteration %% 10 = 0 ORDER BY iteration"
                 .formatted())
         .collectAsList()
         .forEach(row -> System.out.println("KL at iteration " + row.getInt(0) + ": " + row.get(1)));

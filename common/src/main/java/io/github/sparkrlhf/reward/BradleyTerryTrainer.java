@@ -2,27 +2,20 @@ package io.github.sparkrlhf.reward;
 
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
-import java.util.ArrayList;
 import java.util.List;
-import org.apache.spark.api.java.function.FlatMapFunction;
-import org.apache.spark.ml.classification.LogisticRegression;
-import org.apache.spark.ml.classification.LogisticRegressionModel;
-import org.apache.spark.ml.linalg.SQLDataTypes;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.api.java.UDF2;
-import org.apache.spark.sql.catalyst.encoders.ExpressionEncoder;
 import org.apache.spark.sql.expressions.UserDefinedFunction;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.sql.types.StructType;
 import org.apache.spark.storage.StorageLevel;
 
 /**
  * Fits a {@link BradleyTerryModel}: logistic regression without intercept on the difference of the
- * features of the two responses. A pair on which votes are split, or tied, is two weighted rows,
- * one for each outcome.
+ * features of the two responses, whose labels are probabilities. Data-parallel: each task holds a
+ * share of the pairs, the driver takes the steps of L-BFGS.
  */
 public final class BradleyTerryTrainer implements RewardTrainer {
   /** The default of {@link #setBuckets}. */
@@ -31,29 +24,26 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   /** The default of {@link #setRegularization}. */
   public static final double DEFAULT_REGULARIZATION = 5e-4;
 
-  /** The default of {@link #setElasticNet}. */
-  public static final double DEFAULT_ELASTIC_NET = 0;
-
-  /** The default of {@link #setMaxIterations}. */
-  public static final int DEFAULT_MAX_ITERATIONS = 100;
-
   /** The columns that {@link #prepare} adds: what is known of each text without other texts. */
   private static final String CHOSEN_COUNTS = "chosen_counts";
 
   private static final String REJECTED_COUNTS = "rejected_counts";
 
-  private static final StructType EXAMPLES =
-      new StructType()
-          .add("label", DataTypes.DoubleType)
-          .add("weight", DataTypes.DoubleType)
-          .add("features", SQLDataTypes.VectorType());
+  /** Into how many sums the pairs are dealt by their ids, at least. */
+  private static final int LANES = 8;
+
+  /** More lanes are made where each would hold more pairs, some hundred megabytes. */
+  private static final int PAIRS_PER_LANE = 1 << 16;
+
+  private static final int MAX_ITERATIONS = 200;
+
+  /** The optimiser ends when the gradient has become so much shorter. */
+  private static final double TOLERANCE = 1e-5;
 
   private int buckets = DEFAULT_BUCKETS;
   private List<FeatureBlock> features = FeatureBlock.parse(FeatureBlock.DEFAULT);
   private double regularization = DEFAULT_REGULARIZATION;
   private boolean weighted;
-  private double elasticNet = DEFAULT_ELASTIC_NET;
-  private int maxIterations = DEFAULT_MAX_ITERATIONS;
 
   /** Sets the number of hash buckets of each block that is hashed. */
   public BradleyTerryTrainer setBuckets(int buckets) {
@@ -76,18 +66,6 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   /** Sets whether a pair counts by its column {@code weight}; otherwise all count the same. */
   public BradleyTerryTrainer setWeighted(boolean weighted) {
     this.weighted = weighted;
-    return this;
-  }
-
-  /** Sets the share of the penalty that is on absolute values, the rest being on squares. */
-  public BradleyTerryTrainer setElasticNet(double elasticNet) {
-    this.elasticNet = elasticNet;
-    return this;
-  }
-
-  /** Sets the largest number of iterations of the optimiser. */
-  public BradleyTerryTrainer setMaxIterations(int maxIterations) {
-    this.maxIterations = maxIterations;
     return this;
   }
 
@@ -118,9 +96,9 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   @Override
   public BradleyTerryModel fit(Dataset<Row> pairs) {
     boolean prepared = List.of(pairs.columns()).contains(CHOSEN_COUNTS);
-    // MLlib merges the partial sums of partitions in the order in which tasks end, and sums of
-    // floating-point numbers depend on the order. One sorted partition has one order.
-    Dataset<Row> sorted =
+    // Sums of floating-point numbers depend on their order, so the rows alone decide it.
+    int laneCount = (int) Math.max(LANES, pairs.count() / PAIRS_PER_LANE);
+    JavaRDD<Row> lanes =
         (prepared ? pairs : prepare(pairs))
             .withColumn("weight", weighted ? functions.col("weight") : functions.lit(1.0))
             .select(
@@ -132,17 +110,16 @@ public final class BradleyTerryTrainer implements RewardTrainer {
                 "prompt",
                 "chosen",
                 "rejected")
-            .repartition(1)
+            .repartition(laneCount, functions.col("pair_id"))
             .sortWithinPartitions("pair_id", "prompt", "chosen", "rejected", "probability")
             .select("probability", "weight", CHOSEN_COUNTS, REJECTED_COUNTS)
+            .javaRDD()
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
       return JobDescriptions.described(
-          pairs.sparkSession().sparkContext(),
-          "reward: fit Bradley–Terry",
-          () -> fitSorted(sorted));
+          pairs.sparkSession().sparkContext(), "reward: fit Bradley–Terry", () -> fitLanes(lanes));
     } finally {
-      sorted.unpersist();
+      lanes.unpersist();
     }
   }
 
@@ -150,47 +127,23 @@ public final class BradleyTerryTrainer implements RewardTrainer {
     return new TextFeatures.Settings(features, buckets);
   }
 
-  private BradleyTerryModel fitSorted(Dataset<Row> pairs) {
-    TextFeatures features = FeatureStatistics.of(pairs, settings()).features();
-    LogisticRegressionModel fitted =
-        new LogisticRegression()
-            .setFamily("binomial")
-            .setFitIntercept(false)
-            .setWeightCol("weight")
-            .setRegParam(regularization)
-            .setElasticNetParam(elasticNet)
-            .setMaxIter(maxIterations)
-            .setTol(1e-6)
-            // Style is scaled already; rare words must not be blown up to the variance of frequent
-            // ones, or the penalty would spare them.
-            .setStandardization(false)
-            .fit(examples(pairs, features));
-    double[] coefficients = fitted.coefficients().toArray();
-    float[] weights = new float[coefficients.length];
-    for (int i = 0; i < weights.length; i++) {
-      weights[i] = (float) coefficients[i];
+  private BradleyTerryModel fitLanes(JavaRDD<Row> lanes) {
+    TextFeatures features = FeatureStatistics.of(lanes, settings()).features();
+    JavaRDD<PairBlock> blocks =
+        lanes
+            .mapPartitions(rows -> List.of(PairBlock.of(features, rows)).iterator())
+            .persist(StorageLevel.MEMORY_AND_DISK());
+    try {
+      BradleyTerryLoss loss =
+          new BradleyTerryLoss(blocks, regularization, BradleyTerryLoss.DRIVER_BYTES);
+      double[] coefficients = Lbfgs.minimise(loss, features.size(), MAX_ITERATIONS, TOLERANCE);
+      float[] weights = new float[coefficients.length];
+      for (int i = 0; i < weights.length; i++) {
+        weights[i] = (float) coefficients[i];
+      }
+      return new BradleyTerryModel(features, weights);
+    } finally {
+      blocks.unpersist();
     }
-    return new BradleyTerryModel(features, weights);
-  }
-
-  private static Dataset<Row> examples(Dataset<Row> pairs, TextFeatures features) {
-    return pairs.flatMap(
-        (FlatMapFunction<Row, Row>)
-            pair -> {
-              var difference =
-                  features.difference(
-                      TextFeatures.Counts.of(pair.getAs(2)), TextFeatures.Counts.of(pair.getAs(3)));
-              double probability = pair.getDouble(0);
-              double weight = pair.getDouble(1);
-              List<Row> examples = new ArrayList<>(2);
-              if (probability > 0) {
-                examples.add(RowFactory.create(1.0, weight * probability, difference));
-              }
-              if (probability < 1) {
-                examples.add(RowFactory.create(0.0, weight * (1 - probability), difference));
-              }
-              return examples.iterator();
-            },
-        ExpressionEncoder.apply(EXAMPLES));
   }
 }

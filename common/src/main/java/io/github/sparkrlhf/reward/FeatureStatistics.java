@@ -4,7 +4,7 @@ import io.github.sparkrlhf.spark.JobFailure;
 import java.io.Serializable;
 import java.util.Iterator;
 import java.util.List;
-import org.apache.spark.sql.Dataset;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.sql.Row;
 
 /**
@@ -27,20 +27,18 @@ final class FeatureStatistics implements Serializable {
   }
 
   /**
-   * Counts in one pass.
+   * Counts in one pass, and adds the partitions' counts in their order.
    *
-   * @param pairs probability, weight and the {@link TextFeatures.Counts} of both responses, in one
-   *     partition
+   * @param pairs probability, weight and the {@link TextFeatures.Counts} of both responses
    * @throws JobFailure if there is no pair
    */
-  static FeatureStatistics of(Dataset<Row> pairs, TextFeatures.Settings settings) {
-    List<FeatureStatistics> parts =
-        pairs.javaRDD().mapPartitions(rows -> counted(settings, rows)).collect();
-    // Spark drops the one partition of an empty dataset.
-    if (parts.isEmpty() || parts.get(0).pairs == 0) {
+  static FeatureStatistics of(JavaRDD<Row> pairs, TextFeatures.Settings settings) {
+    FeatureStatistics all = new FeatureStatistics(settings);
+    pairs.mapPartitions(rows -> counted(settings, rows)).collect().forEach(all::add);
+    if (all.pairs == 0) {
       throw JobFailure.dataQuality("Cannot fit a reward model: there is no pair to learn from");
     }
-    return parts.get(0);
+    return all;
   }
 
   private static Iterator<FeatureStatistics> counted(
@@ -51,6 +49,17 @@ final class FeatureStatistics implements Serializable {
             statistics.add(
                 TextFeatures.Counts.of(row.getAs(2)), TextFeatures.Counts.of(row.getAs(3))));
     return List.of(statistics).iterator();
+  }
+
+  private void add(FeatureStatistics others) {
+    for (int i = 0; i < squares.length; i++) {
+      squares[i] += others.squares[i];
+      sums[i] += others.sums[i];
+    }
+    for (int i = 0; i < texts.length; i++) {
+      texts[i] += others.texts[i];
+    }
+    pairs += others.pairs;
   }
 
   private void add(TextFeatures.Counts chosen, TextFeatures.Counts rejected) {

@@ -169,8 +169,9 @@ final class PairMetrics {
         continue;
       }
       // A resampled error is too large by as much as the error itself is: turn the interval round.
-      double low = question.isError() ? Math.max(0, 2 * value - interval[1]) : interval[0];
-      double high = question.isError() ? Math.max(0, 2 * value - interval[0]) : interval[1];
+      double low =
+          question.isError() ? Math.max(0, Math.min(value, 2 * value - interval[1])) : interval[0];
+      double high = question.isError() ? Math.max(value, 2 * value - interval[0]) : interval[1];
       boolean known = pairs.size() > 1 && !Double.isNaN(low);
       measurements.add(
           new Measurement(

@@ -102,7 +102,8 @@ public final class TransformerRewardTrainer {
         settings.decay(),
         settings.weightDecay(),
         settings.maxGradientNorm(),
-        Integer.MAX_VALUE);
+        Integer.MAX_VALUE,
+        settings.localSteps());
   }
 
   /** Where a training finds no checkpoint; a directory that does not exist and is never made. */

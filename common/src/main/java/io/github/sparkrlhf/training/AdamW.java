@@ -1,6 +1,8 @@
 package io.github.sparkrlhf.training;
 
+import java.io.Serializable;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
@@ -17,7 +19,7 @@ import java.util.stream.IntStream;
  * <p>Each element is computed in double precision and rounded once to float, in plain loops: the
  * same bits on every machine. The moments are exposed so that a checkpoint can hold them.
  */
-public final class AdamW {
+public final class AdamW implements Optimizer {
   /**
    * A range of the flat array with settings of its own.
    *
@@ -27,7 +29,8 @@ public final class AdamW {
    *     but for its moments
    * @param decay whether weight decay applies; customarily not to biases and norms
    */
-  public record Segment(int offset, int length, double learningRateScale, boolean decay) {}
+  public record Segment(int offset, int length, double learningRateScale, boolean decay)
+      implements Serializable {}
 
   /**
    * The constants of the optimiser.
@@ -37,7 +40,8 @@ public final class AdamW {
    * @param epsilon added to the root of the second moment; PPO customarily takes 1e-5
    * @param weightDecay λ, relative to the learning rate
    */
-  public record Settings(double beta1, double beta2, double epsilon, double weightDecay) {
+  public record Settings(double beta1, double beta2, double epsilon, double weightDecay)
+      implements Serializable {
     /** Checks the ranges; NaN is out of every range. */
     public Settings {
       require(beta1 >= 0 && beta1 < 1, "beta1", beta1);
@@ -85,12 +89,11 @@ public final class AdamW {
   }
 
   /**
-   * Takes one step, in place.
+   * {@inheritDoc}
    *
-   * @param weights [size]
-   * @param gradient [size], of the loss to be made smaller
    * @param learningRate η before the segments' scales
    */
+  @Override
   public void step(float[] weights, float[] gradient, double learningRate) {
     if (weights.length != firstMoment.length || gradient.length != firstMoment.length) {
       throw new IllegalArgumentException(
@@ -136,35 +139,20 @@ public final class AdamW {
             });
   }
 
-  /** The number of steps taken. */
+  @Override
   public long steps() {
     return steps;
   }
 
-  /** The running mean of the gradient, [size]; the optimiser's own array, not a copy. */
-  public float[] firstMoment() {
-    return firstMoment;
+  /** The running means of the gradient and of the squared gradient. */
+  @Override
+  public Map<String, float[]> moments() {
+    return Map.of("first_moment", firstMoment, "second_moment", secondMoment);
   }
 
-  /** The running mean of the squared gradient, [size]; the optimiser's own array, not a copy. */
-  public float[] secondMoment() {
-    return secondMoment;
-  }
-
-  /**
-   * Continues where another optimiser of the same size stopped.
-   *
-   * @param firstMoment [size], copied
-   * @param secondMoment [size], copied
-   * @param steps the number of steps taken
-   */
-  public void restore(float[] firstMoment, float[] secondMoment, long steps) {
-    int size = this.firstMoment.length;
-    if (firstMoment.length != size || secondMoment.length != size || steps < 0) {
-      throw new IllegalArgumentException("this is not the state of an optimiser of size " + size);
-    }
-    System.arraycopy(firstMoment, 0, this.firstMoment, 0, size);
-    System.arraycopy(secondMoment, 0, this.secondMoment, 0, size);
+  @Override
+  public void restore(Map<String, float[]> moments, long steps) {
+    Optimizer.copy(moments, moments());
     this.steps = steps;
   }
 }

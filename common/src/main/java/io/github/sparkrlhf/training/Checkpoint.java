@@ -26,9 +26,8 @@ import java.util.zip.CheckedInputStream;
  *
  * @param step the steps of the training that are done
  * @param weights all parameters, concatenated in the order of the layout
- * @param firstMoment of {@link AdamW}, as long as the weights
- * @param secondMoment of {@link AdamW}, as long as the weights
- * @param optimizerSteps the steps that {@link AdamW} has taken
+ * @param moments the state of the {@link Optimizer}, by name, each as long as the weights
+ * @param optimizerSteps the steps that it has taken
  * @param bestWeights those with the lowest validation loss so far, as long as the weights; null if
  *     the training does not keep them
  * @param extras what else the training remembers, such as the KL coefficient
@@ -36,8 +35,7 @@ import java.util.zip.CheckedInputStream;
 public record Checkpoint(
     long step,
     float[] weights,
-    float[] firstMoment,
-    float[] secondMoment,
+    Map<String, float[]> moments,
     long optimizerSteps,
     float[] bestWeights,
     Map<String, String> extras) {
@@ -45,8 +43,6 @@ public record Checkpoint(
   private static final String BEST = "best.safetensors";
   private static final String OPTIMIZER = "optimizer.safetensors";
   private static final String STATE = "state.json";
-  private static final String FIRST_MOMENT = "first_moment";
-  private static final String SECOND_MOMENT = "second_moment";
 
   private static final ObjectMapper JSON =
       new ObjectMapper()
@@ -68,7 +64,7 @@ public record Checkpoint(
 
   /** The checkpoint of a training whose optimiser has just stepped; shares its arrays. */
   public static Checkpoint of(
-      long step, float[] weights, AdamW optimizer, Map<String, String> extras) {
+      long step, float[] weights, Optimizer optimizer, Map<String, String> extras) {
     return of(step, weights, optimizer, null, extras);
   }
 
@@ -76,22 +72,16 @@ public record Checkpoint(
   static Checkpoint of(
       long step,
       float[] weights,
-      AdamW optimizer,
+      Optimizer optimizer,
       float[] bestWeights,
       Map<String, String> extras) {
     return new Checkpoint(
-        step,
-        weights,
-        optimizer.firstMoment(),
-        optimizer.secondMoment(),
-        optimizer.steps(),
-        bestWeights,
-        extras);
+        step, weights, optimizer.moments(), optimizer.steps(), bestWeights, extras);
   }
 
   /** Puts the optimiser where it was. */
-  public void restore(AdamW optimizer) {
-    optimizer.restore(firstMoment, secondMoment, optimizerSteps);
+  public void restore(Optimizer optimizer) {
+    optimizer.restore(moments, optimizerSteps);
   }
 
   /**
@@ -102,10 +92,7 @@ public record Checkpoint(
    */
   void write(Path directory, List<Tensor> layout, String configurationDigest) throws IOException {
     Safetensors.write(directory.resolve(WEIGHTS), layout, weights, Map.of("format", "pt"));
-    Safetensors.writeVectors(
-        directory.resolve(OPTIMIZER),
-        Map.of(FIRST_MOMENT, firstMoment, SECOND_MOMENT, secondMoment),
-        Map.of());
+    Safetensors.writeVectors(directory.resolve(OPTIMIZER), moments, Map.of());
     Map<String, Long> checksums = new TreeMap<>();
     for (String file : List.of(WEIGHTS, OPTIMIZER)) {
       checksums.put(file, checksum(directory.resolve(file)));
@@ -140,23 +127,17 @@ public record Checkpoint(
       verify(directory, BEST, state.checksums().get(BEST));
       bestWeights = weights(directory, BEST, layout);
     }
-    float[] firstMoment = new float[weights.length];
-    float[] secondMoment = new float[weights.length];
+    Map<String, float[]> moments = new TreeMap<>();
     try (Safetensors file = Safetensors.open(directory.resolve(OPTIMIZER))) {
-      long[] shape = {weights.length};
-      requireShape(directory, file, new Tensor(FIRST_MOMENT, shape, "F32"));
-      requireShape(directory, file, new Tensor(SECOND_MOMENT, shape, "F32"));
-      file.readInto(FIRST_MOMENT, firstMoment, 0);
-      file.readInto(SECOND_MOMENT, secondMoment, 0);
+      for (Tensor tensor : file.tensors()) {
+        requireShape(
+            directory, file, new Tensor(tensor.name(), new long[] {weights.length}, "F32"));
+        moments.put(tensor.name(), new float[weights.length]);
+        file.readInto(tensor.name(), moments.get(tensor.name()), 0);
+      }
     }
     return new Checkpoint(
-        state.step(),
-        weights,
-        firstMoment,
-        secondMoment,
-        state.optimizerSteps(),
-        bestWeights,
-        state.extras());
+        state.step(), weights, moments, state.optimizerSteps(), bestWeights, state.extras());
   }
 
   private static float[] weights(Path directory, String name, List<Tensor> layout) {

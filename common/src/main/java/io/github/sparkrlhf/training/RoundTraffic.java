@@ -17,7 +17,7 @@ public record RoundTraffic(long broadcastBytes, long resultBytes) {
   /** The traffic of a training of these numbers; a gradient is as large as what it is of. */
   static RoundTraffic of(float[] trained) {
     return new RoundTraffic(
-        serialized(new FloatArray(trained)), serialized(GradientTask.resultLike(trained)));
+        serialized(new FloatArray(trained)), serialized(LaneSums.resultLike(trained)));
   }
 
   /** How many bytes an object takes. */

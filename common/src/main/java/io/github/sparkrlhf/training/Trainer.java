@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -27,6 +28,7 @@ public final class Trainer<E extends Example> {
    * @param weightDecay on matrices; none on norms and biases
    * @param maxGradientNorm global gradient norm above which the gradient is scaled down
    * @param checkpointEverySteps steps between two checkpoints
+   * @param localSteps how many steps lanes take alone
    */
   public record Settings(
       int epochs,
@@ -35,16 +37,37 @@ public final class Trainer<E extends Example> {
       LearningRateSchedule.Decay decay,
       double weightDecay,
       double maxGradientNorm,
-      int checkpointEverySteps) {}
+      int checkpointEverySteps,
+      LocalSteps localSteps) {
+    /** Synchronous training. */
+    public Settings(
+        int epochs,
+        double learningRate,
+        double warmupShare,
+        LearningRateSchedule.Decay decay,
+        double weightDecay,
+        double maxGradientNorm,
+        int checkpointEverySteps) {
+      this(
+          epochs,
+          learningRate,
+          warmupShare,
+          decay,
+          weightDecay,
+          maxGradientNorm,
+          checkpointEverySteps,
+          LocalSteps.SYNCHRONOUS);
+    }
+  }
 
   /**
-   * What a step did.
+   * What a round did: one step, or several local ones.
    *
    * @param step steps done, 1 after the first
    * @param epoch the epoch it belongs to, from 0
-   * @param loss mean over the minibatch before the step
-   * @param gradientNorm before clipping
-   * @param learningRate of the step
+   * @param loss mean over the minibatches, each before its step
+   * @param gradientNorm before clipping; after local steps the length of the mean way
+   * @param learningRate of the last step
    * @param volume of the minibatch
    */
   public record Step(
@@ -139,14 +162,16 @@ public final class Trainer<E extends Example> {
     TokenRate rate = new TokenRate();
     while (state.done() < total && !isStopped(state)) {
       rate.start();
-      Step step = step(state, schedule.at(state.done()), total);
+      int before = state.done();
+      Step step = round(state, schedule, total);
       rate.stop(step.volume().tokens());
       state.steps.add(step);
       progress.step(step.step(), describe(step) + ", " + rate);
-      if (validation != null && validation.isDue(step.step(), engine.stepsPerEpoch(), total)) {
+      if (validation != null
+          && validation.isDue(before, step.step(), engine.stepsPerEpoch(), total)) {
         measure(state, progress);
       }
-      if (step.step() % settings.checkpointEverySteps() == 0 && step.step() < total) {
+      if (passes(settings.checkpointEverySteps(), before, step.step()) && step.step() < total) {
         checkpoints.save(state.checkpoint());
       }
     }
@@ -156,22 +181,24 @@ public final class Trainer<E extends Example> {
   /** What a training has done so far: what a checkpoint holds. */
   private final class State {
     final float[] weights;
-    final AdamW optimizer;
+    final Optimizer optimizer;
+    final ArrayList<AdamW.Segment> segments;
     final List<Step> steps = new ArrayList<>();
     List<Validation.Measurement> measurements = new ArrayList<>();
     float[] best;
 
     State(float[] initialWeights, ParameterLayout layout) {
       weights = initialWeights.clone();
+      segments = new ArrayList<>(segments(layout, 0, 1));
+      LocalSteps local = settings.localSteps();
       optimizer =
-          new AdamW(
-              weights.length,
-              segments(layout, 0, 1),
-              new AdamW.Settings(0.9, 0.999, 1e-8, settings.weightDecay()));
+          local.isSynchronous()
+              ? new AdamW(weights.length, segments, adam())
+              : new NesterovMomentum(weights.length, local.outerMomentum());
     }
 
     int done() {
-      return steps.size();
+      return steps.isEmpty() ? 0 : steps.get(steps.size() - 1).step();
     }
 
     void resume(Checkpoint checkpoint) {
@@ -193,18 +220,37 @@ public final class Trainer<E extends Example> {
     }
   }
 
-  private Step step(State state, double learningRate, int total) {
-    int step = state.done();
-    int epoch = step / engine.stepsPerEpoch();
-    TrainingEngine.Round round =
-        engine.round(
-            state.weights,
-            epoch,
-            step % engine.stepsPerEpoch(),
-            name + ": step " + (step + 1) + " of " + total);
-    double norm = GradientClipping.globalNorm(round.gradient(), settings.maxGradientNorm());
-    state.optimizer.step(state.weights, round.gradient(), learningRate);
-    return new Step(step + 1, epoch, round.loss(), norm, learningRate, round.volume());
+  private AdamW.Settings adam() {
+    return new AdamW.Settings(0.9, 0.999, 1e-8, settings.weightDecay());
+  }
+
+  private Step round(State state, LearningRateSchedule schedule, int total) {
+    int done = state.done();
+    int epoch = done / engine.stepsPerEpoch();
+    int step = done % engine.stepsPerEpoch();
+    LocalSteps local = settings.localSteps();
+    int count = Math.min(local.count(), engine.stepsPerEpoch() - step);
+    String what = name + ": step " + (done + count) + " of " + total;
+    double[] rates = IntStream.range(done, done + count).mapToDouble(schedule::at).toArray();
+    double rate = rates[count - 1];
+    TrainingEngine.Round round;
+    double norm;
+    if (local.isSynchronous()) {
+      round = engine.round(state.weights, epoch, step, what);
+      norm = GradientClipping.globalNorm(round.gradient(), settings.maxGradientNorm());
+      state.optimizer.step(state.weights, round.gradient(), rate);
+    } else {
+      var plan = new LocalStepsTask.Plan(state.segments, adam(), settings.maxGradientNorm(), rates);
+      round = engine.localRound(state.weights, epoch, step, plan, what);
+      norm = GradientClipping.globalNorm(round.gradient(), Double.POSITIVE_INFINITY);
+      state.optimizer.step(state.weights, round.gradient(), local.outerLearningRate());
+    }
+    return new Step(done + count, epoch, round.loss(), norm, rate, round.volume());
+  }
+
+  /** Whether a multiple of a number lies above the one and not above the other. */
+  static boolean passes(int every, int from, int to) {
+    return to / every > from / every;
   }
 
   private void measure(State state, Progress progress) {

@@ -189,12 +189,33 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
    * @throws JobFailure if a loss or a gradient is NaN or infinite; names the rows
    */
   public Round round(float[] weights, int epoch, int step, String description) {
-    Round sum =
-        onLanes(
-            weights,
-            description,
-            new GradientTask<>(objective, epoch, step, stepsPerEpoch, settings),
-            this::finish);
+    return mean(
+        weights,
+        step,
+        description,
+        new GradientTask<>(objective, epoch, step, stepsPerEpoch, settings));
+  }
+
+  /**
+   * One round in which each lane takes some steps alone: the mean way that lanes have gone, from
+   * where they ended to where they began, weighted by what the objective counts.
+   *
+   * @param weights flat; not kept
+   * @param firstStep of the steps, all within one epoch
+   * @throws JobFailure if a loss or a gradient is NaN or infinite; names the rows
+   */
+  Round localRound(
+      float[] weights, int epoch, int firstStep, LocalStepsTask.Plan plan, String description) {
+    return mean(
+        weights,
+        firstStep,
+        description,
+        new LocalStepsTask<>(objective, epoch, firstStep, stepsPerEpoch, settings, plan));
+  }
+
+  private Round mean(
+      float[] weights, int step, String description, LaneTask<E, LaneSums.Partial> task) {
+    Round sum = onLanes(weights, description, task, this::finish);
     if (sum.gradient() == null) {
       throw JobFailure.failure("Cannot train: step " + step + " has no rows");
     }
@@ -265,12 +286,12 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
     }
   }
 
-  private Round finish(Exchange exchange, List<GradientTask.Partial> partials) {
+  private Round finish(Exchange exchange, List<LaneSums.Partial> partials) {
     List<String> notFinite = new ArrayList<>();
     List<GradientTree.Subtree<float[]>> gradients = new ArrayList<>();
     List<GradientTree.Subtree<double[]>> sums = new ArrayList<>();
     Volume volume = Volume.NONE;
-    for (GradientTask.Partial partial : partials) {
+    for (LaneSums.Partial partial : partials) {
       notFinite.addAll(partial.notFinite());
       gradients.add(partial.gradient().withSum(exchange.unpack(partial.gradient().sum())));
       sums.add(partial.sums());

@@ -85,10 +85,10 @@ public final class Validation<E extends Example> {
     return settings.patience() > 0;
   }
 
-  /** Whether to measure after so many steps: before the first, every so often, after the last. */
-  boolean isDue(int step, int stepsPerEpoch, int totalSteps) {
+  /** Whether to measure after these steps: before the first, every so often, after the last. */
+  boolean isDue(int from, int step, int stepsPerEpoch, int totalSteps) {
     int every = settings.everySteps() > 0 ? settings.everySteps() : stepsPerEpoch;
-    return step % every == 0 || step == totalSteps;
+    return Trainer.passes(every, from, step) || step == totalSteps;
   }
 
   Measurement measure(float[] weights, int step, int epoch, String name) {

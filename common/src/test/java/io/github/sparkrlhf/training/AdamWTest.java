@@ -32,8 +32,8 @@ class AdamWTest {
     optimiser.step(weights, new float[] {-1}, 0.1);
     // w = 1.9·0.99 = 1.881; m = 0, v = 0.75 + 0.25 = 1: no move
     assertThat(weights[0]).isCloseTo(1.881f, within(1e-6f));
-    assertThat(optimiser.firstMoment()).containsExactly(0f);
-    assertThat(optimiser.secondMoment()).containsExactly(1f);
+    assertThat(optimiser.moments().get("first_moment")).containsExactly(0f);
+    assertThat(optimiser.moments().get("second_moment")).containsExactly(1f);
     assertThat(optimiser.steps()).isEqualTo(2);
   }
 
@@ -91,12 +91,13 @@ class AdamWTest {
     float[] weights = {1, -1};
     straight.step(weights, new float[] {0.3f, -2}, 0.01);
     AdamW resumed = whole(2, TORCH_DEFAULTS);
-    resumed.restore(straight.firstMoment(), straight.secondMoment(), straight.steps());
+    resumed.restore(straight.moments(), straight.steps());
     float[] copy = weights.clone();
     straight.step(weights, new float[] {1, 5}, 0.01);
     resumed.step(copy, new float[] {1, 5}, 0.01);
     assertThat(copy).isEqualTo(weights);
-    assertThat(resumed.secondMoment()).isEqualTo(straight.secondMoment());
+    assertThat(resumed.moments().get("second_moment"))
+        .isEqualTo(straight.moments().get("second_moment"));
   }
 
   @Test

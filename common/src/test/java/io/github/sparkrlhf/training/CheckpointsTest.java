@@ -38,8 +38,10 @@ class CheckpointsTest {
     AdamW restored = optimizer();
     found.restore(restored);
     assertThat(restored.steps()).isEqualTo(1);
-    assertThat(restored.firstMoment()).isEqualTo(optimizer.firstMoment());
-    assertThat(restored.secondMoment()).isEqualTo(optimizer.secondMoment());
+    assertThat(restored.moments().keySet()).isEqualTo(optimizer.moments().keySet());
+    optimizer
+        .moments()
+        .forEach((name, values) -> assertThat(restored.moments().get(name)).isEqualTo(values));
   }
 
   @Test
@@ -74,8 +76,7 @@ class CheckpointsTest {
   void savingAStepAgainReplacesIt() throws IOException {
     Checkpoints checkpoints = checkpoints("digest");
     checkpoints.save(checkpoint(1));
-    checkpoints.save(
-        new Checkpoint(1, new float[] {7, 8, 9}, new float[3], new float[3], 1, null, Map.of()));
+    checkpoints.save(new Checkpoint(1, new float[] {7, 8, 9}, Map.of(), 1, null, Map.of()));
     assertThat(checkpoints.latest().orElseThrow().weights()).containsExactly(7, 8, 9);
     assertThat(names()).containsExactly("step-00000001");
   }
@@ -155,8 +156,7 @@ class CheckpointsTest {
     return new Checkpoint(
         step,
         new float[] {1, 2, 3},
-        new float[] {4, 5, 6},
-        new float[] {7, 8, 9},
+        Map.of("first_moment", new float[] {4, 5, 6}, "second_moment", new float[] {7, 8, 9}),
         step,
         null,
         Map.of());

@@ -4,6 +4,7 @@ import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.LearningRateSchedule;
+import io.github.sparkrlhf.training.LocalSteps;
 import io.github.sparkrlhf.training.Trainer;
 import java.nio.file.Path;
 import java.util.List;
@@ -24,6 +25,9 @@ final class TrainingOptions {
           "lanes",
           "micro-batch",
           "accumulate",
+          "local-steps",
+          "outer-learning-rate",
+          "outer-momentum",
           "seed",
           "checkpoints",
           "checkpoint-every");
@@ -99,6 +103,30 @@ final class TrainingOptions {
   private int accumulate;
 
   @Option(
+      names = "--local-steps",
+      paramLabel = "STEPS",
+      defaultValue = "1",
+      description =
+          "Steps that each lane takes alone between two rounds; 1 sums gradients after every step (default: ${DEFAULT-VALUE}).")
+  private int localSteps;
+
+  @Option(
+      names = "--outer-learning-rate",
+      paramLabel = "RATE",
+      defaultValue = "0.7",
+      description =
+          "With --local-steps: how much of the lanes' mean way is gone (default: ${DEFAULT-VALUE}).")
+  private double outerLearningRate;
+
+  @Option(
+      names = "--outer-momentum",
+      paramLabel = "SHARE",
+      defaultValue = "0.9",
+      description =
+          "With --local-steps: Nesterov momentum of the lanes' mean way, 0 to below 1 (default: ${DEFAULT-VALUE}).")
+  private double outerMomentum;
+
+  @Option(
       names = "--seed",
       paramLabel = "NUMBER",
       defaultValue = "0",
@@ -136,6 +164,8 @@ final class TrainingOptions {
     Given.requireCount("micro-batch", microBatch);
     Given.requireCount("accumulate", accumulate);
     Given.requireCount("checkpoint-every", checkpointEvery);
+    Given.requireCount("local-steps", localSteps);
+    localSteps();
   }
 
   long seed() {
@@ -153,7 +183,20 @@ final class TrainingOptions {
 
   Trainer.Settings settings() {
     return new Trainer.Settings(
-        epochs, learningRate, warmupShare, decay, weightDecay, maxGradientNorm, checkpointEvery);
+        epochs,
+        learningRate,
+        warmupShare,
+        decay,
+        weightDecay,
+        maxGradientNorm,
+        checkpointEvery,
+        localSteps());
+  }
+
+  private LocalSteps localSteps() {
+    return localSteps == 1
+        ? LocalSteps.SYNCHRONOUS
+        : new LocalSteps(localSteps, outerLearningRate, outerMomentum);
   }
 
   Checkpoints checkpoints(Path output, JobContext context, List<Safetensors.Tensor> parameters) {

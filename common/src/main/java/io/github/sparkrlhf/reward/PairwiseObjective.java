@@ -8,6 +8,7 @@ import ai.djl.nn.Activation;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.Replica;
 import io.github.sparkrlhf.lm.ReplicaPool;
+import io.github.sparkrlhf.lm.Scalars;
 import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.training.Objective;
@@ -18,7 +19,8 @@ import java.util.List;
  * The loss of a pairwise reward model (Bradley and Terry, 1952; Ouyang et al., 2022; margin after
  * Touvron et al., 2023), with votes as soft labels: −p·log σ(d − m) − (1 − p)·log σ(−d − m) for the
  * score difference d, in nats per pair. With a {@link TieModel} a tie is an outcome of its own and
- * the loss is the negative log-likelihood of the three outcomes, d − m in the place of d.
+ * the loss is the negative log-likelihood of the three outcomes, d − m in the place of d. Centering
+ * adds c·(s_c + s_r)² (Eisenstein et al., 2023).
  */
 public final class PairwiseObjective implements Objective<PairExample> {
   private static final long serialVersionUID = 1L;
@@ -30,21 +32,17 @@ public final class PairwiseObjective implements Objective<PairExample> {
   public static final int CORRECT = 3;
 
   private final TransformerConfig config;
-  private final TieModel ties;
+  private final PairwiseSettings settings;
 
   /** The objective for a transformer with a classification head. */
   public PairwiseObjective(TransformerConfig config) {
-    this(config, null);
+    this(config, PairwiseSettings.PLAIN);
   }
 
-  /**
-   * The objective with ties.
-   *
-   * @param ties how probable ties are; null to take them for half a vote for each response
-   */
-  public PairwiseObjective(TransformerConfig config, TieModel ties) {
+  /** The objective with another loss; margins are those of the rows, whatever their scale. */
+  public PairwiseObjective(TransformerConfig config, PairwiseSettings settings) {
     this.config = config;
-    this.ties = ties;
+    this.settings = settings;
   }
 
   @Override
@@ -69,14 +67,26 @@ public final class PairwiseObjective implements Objective<PairExample> {
               .split(2, 0);
       NDArray difference = halves.get(0).sub(halves.get(1)).reshape(rows.size());
       NDArray loss =
-          ties == null
+          settings.ties() == null
               ? loss(manager, rows, difference)
-              : TieLoss.of(manager, ties, rows, difference);
+              : TieLoss.of(manager, settings.ties(), rows, difference);
+      if (settings.centering() > 0) {
+        loss = loss.add(centering(manager, halves.get(0).add(halves.get(1))));
+      }
       if (training) {
         replica.backward(loss, gradient, 0);
       }
       return sums(rows, loss.getFloat(), difference.stopGradient().toFloatArray());
     }
+  }
+
+  /**
+   * The sum of c·s².
+   *
+   * @param sums s of the scores of each pair
+   */
+  NDArray centering(NDManager manager, NDArray sums) {
+    return sums.mul(sums).sum().mul(Scalars.of(manager, (float) settings.centering()));
   }
 
   /**

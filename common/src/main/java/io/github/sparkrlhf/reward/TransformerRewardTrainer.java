@@ -13,9 +13,11 @@ import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import io.github.sparkrlhf.training.TrainingEngine;
+import io.github.sparkrlhf.training.Validation;
 import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.UUID;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -27,31 +29,33 @@ public final class TransformerRewardTrainer {
   private final Trainables trainables;
   private final LaneSettings lanes;
   private final Trainer.Settings settings;
-  private final double marginScale;
-  private TieModel ties;
+  private final PairwiseSettings loss;
+  private Dataset<Row> heldOut;
+  private Validation.Settings validation;
 
   /**
    * A trainer.
    *
    * @param trainables what to train of one model with a classification head
-   * @param marginScale what the pairs' margins are multiplied by to give the margin of the loss; 0
-   *     for a loss without margin
+   * @param loss of a pair; with ties the pairs have a column tie_probability
    */
   public TransformerRewardTrainer(
-      Trainables trainables, LaneSettings lanes, Trainer.Settings settings, double marginScale) {
+      Trainables trainables, LaneSettings lanes, Trainer.Settings settings, PairwiseSettings loss) {
     this.trainables = trainables;
     this.lanes = lanes;
     this.settings = settings;
-    this.marginScale = marginScale;
+    this.loss = loss;
   }
 
   /**
-   * Takes ties for an outcome of their own; the pairs then have a column tie_probability.
+   * Measures the loss on other pairs, and may stop by it; see {@link Validation}.
    *
-   * @param model how probable ties are
+   * @param heldOut columns as for {@link #fit}
    */
-  public TransformerRewardTrainer optTies(TieModel model) {
-    this.ties = model;
+  public TransformerRewardTrainer optValidation(
+      Dataset<Row> heldOut, Validation.Settings validation) {
+    this.heldOut = heldOut;
+    this.validation = validation;
     return this;
   }
 
@@ -59,24 +63,51 @@ public final class TransformerRewardTrainer {
    * Fits the model.
    *
    * @param pairs pair_id (unique), prompt, chosen, rejected, probability, margin
-   * @return what was trained, flat
+   * @return what was trained, flat, and how it went
    */
-  public float[] fit(Dataset<Row> pairs, Checkpoints checkpoints, PrintStream out) {
+  public Trainer.Result fit(Dataset<Row> pairs, Checkpoints checkpoints, PrintStream out) {
+    if (validation == null) {
+      return fit(pairs, null, checkpoints, out);
+    }
+    try (TrainingEngine<PairExample> measured = engine(heldOut)) {
+      return fit(
+          pairs,
+          new Validation<>(measured, validation, TransformerRewardTrainer::describe),
+          checkpoints,
+          out);
+    }
+  }
+
+  private Trainer.Result fit(
+      Dataset<Row> pairs,
+      Validation<PairExample> measuring,
+      Checkpoints checkpoints,
+      PrintStream out) {
+    try (TrainingEngine<PairExample> engine = engine(pairs)) {
+      Trainer<PairExample> trainer =
+          new Trainer<>(engine, settings, "reward").optValidation(measuring);
+      Progress progress = new Progress(out, "reward", trainer.totalSteps());
+      return trainer.train(trainables.initial(), trainables.layout(0), checkpoints, progress);
+    }
+  }
+
+  private TrainingEngine<PairExample> engine(Dataset<Row> pairs) {
     JavaSparkContext context =
         JavaSparkContext.fromSparkContext(pairs.sparkSession().sparkContext());
     TransformerConfig config = trainables.initialModel(0).config();
-    try (TrainingEngine<PairExample> engine =
-        new TrainingEngine<>(
-            context,
-            examples(pairs),
-            lanes,
-            trainables.objective(new PairwiseObjective(config, ties)))) {
-      Trainer<PairExample> trainer = new Trainer<>(engine, settings, "reward");
-      Progress progress = new Progress(out, "reward", trainer.totalSteps());
-      return trainer
-          .train(trainables.initial(), trainables.layout(0), checkpoints, progress)
-          .weights();
-    }
+    return new TrainingEngine<>(
+        context, examples(pairs), lanes, trainables.objective(new PairwiseObjective(config, loss)));
+  }
+
+  private static String describe(Validation.Measurement measurement) {
+    return String.format(
+        Locale.ROOT,
+        "reward: epoch %d, step %d: loss %.4f nats per pair on held-out pairs, accuracy %.4f",
+        measurement.epoch(),
+        measurement.step(),
+        measurement.loss(),
+        measurement.sums().get(PairwiseObjective.CORRECT)
+            / measurement.sums().get(PairwiseObjective.DECIDED));
   }
 
   /**
@@ -87,10 +118,10 @@ public final class TransformerRewardTrainer {
    */
   public RewardTrainer withoutCheckpoints(PrintStream out) {
     TransformerRewardTrainer trainer =
-        new TransformerRewardTrainer(trainables, lanes, withoutCheckpoints(settings), marginScale)
-            .optTies(ties);
+        new TransformerRewardTrainer(trainables, lanes, withoutCheckpoints(settings), loss);
     Checkpoints none = noCheckpoints(trainables.layout(0).tensors(""));
-    return pairs -> new TransformerRewardModel(trainables.model(0, trainer.fit(pairs, none, out)));
+    return pairs ->
+        new TransformerRewardModel(trainables.model(0, trainer.fit(pairs, none, out).weights()));
   }
 
   /** The same settings, but no step is followed by a checkpoint. */
@@ -115,7 +146,7 @@ public final class TransformerRewardTrainer {
   private JavaRDD<PairExample> examples(Dataset<Row> pairs) {
     TokenizerFile file = trainables.initialModel(0).tokenizer();
     int maxTokens = trainables.initialModel(0).config().maxPositions();
-    double scale = marginScale;
+    double scale = loss.marginScale();
     return pairs
         .select(
             col("pair_id"),
@@ -124,7 +155,7 @@ public final class TransformerRewardTrainer {
             col("rejected"),
             col("probability"),
             col("margin"),
-            ties == null ? lit(0.0) : col("tie_probability"))
+            loss.ties() == null ? lit(0.0) : col("tie_probability"))
         .javaRDD()
         .map(
             row -> {

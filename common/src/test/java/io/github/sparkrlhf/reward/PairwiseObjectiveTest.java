@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.jni.JniUtils;
@@ -14,7 +15,9 @@ import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.training.Objective;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 
 class PairwiseObjectiveTest {
@@ -50,32 +53,43 @@ class PairwiseObjectiveTest {
   }
 
   @Test
-  void lossesOfTrlAgreeWithAndWithoutMargin() {
+  void lossesOfTrlAgreeWithAndWithoutMarginAndCentering() {
     float[] chosen = PpoGolden.floats(PpoGolden.at("/reward/chosen"));
     float[] rejected = PpoGolden.floats(PpoGolden.at("/reward/rejected"));
     float[] margins = PpoGolden.floats(PpoGolden.at("/reward/margin"));
+    int size = chosen.length;
     int compared = 0;
     for (JsonNode golden : PpoGolden.list("/reward/cases")) {
-      if (golden.required("center_rewards_coefficient").asDouble(0) > 0) {
-        continue;
-      }
       boolean margin = golden.required("use_margin").booleanValue();
+      double centering = golden.required("center_rewards_coefficient").asDouble(0);
+      PairwiseObjective objective =
+          new PairwiseObjective(MODEL.config(), new PairwiseSettings(0, centering, null));
       List<PairExample> pairs = new ArrayList<>();
-      float[] difference = new float[chosen.length];
-      for (int i = 0; i < chosen.length; i++) {
+      float[] scores = Arrays.copyOf(chosen, 2 * size);
+      System.arraycopy(rejected, 0, scores, size, size);
+      for (int i = 0; i < size; i++) {
         pairs.add(new PairExample("" + i, NOTHING, NOTHING, 1, margin ? margins[i] : 0));
-        difference[i] = chosen[i] - rejected[i];
       }
-      Evaluated found = evaluate(pairs, difference);
-      assertThat(found.loss() / chosen.length)
+      Evaluated found =
+          evaluate(
+              scores,
+              (manager, variable) -> {
+                NDList halves = variable.split(2);
+                NDArray difference = halves.get(0).sub(halves.get(1));
+                NDArray loss = PairwiseObjective.loss(manager, pairs, difference);
+                return centering == 0
+                    ? loss
+                    : loss.add(objective.centering(manager, halves.get(0).add(halves.get(1))));
+              });
+      assertThat(found.loss() / size)
           .isCloseTo(golden.required("loss").doubleValue(), within(1e-6));
-      for (int i = 0; i < chosen.length; i++) {
-        assertThat((double) found.gradient()[i] / chosen.length)
+      for (int i = 0; i < 2 * size; i++) {
+        assertThat((double) found.gradient()[i] / size)
             .isCloseTo(golden.required("grad").get(i).doubleValue(), within(1e-6));
       }
       compared++;
     }
-    assertThat(compared).isEqualTo(2);
+    assertThat(compared).isEqualTo(4);
   }
 
   @Test
@@ -138,11 +152,17 @@ class PairwiseObjectiveTest {
   private record Evaluated(double loss, float[] gradient) {}
 
   private static Evaluated evaluate(List<PairExample> pairs, float[] difference) {
+    return evaluate(
+        difference, (manager, variable) -> PairwiseObjective.loss(manager, pairs, variable));
+  }
+
+  private static Evaluated evaluate(
+      float[] values, BiFunction<NDManager, NDArray, NDArray> function) {
     try (GradMode ignored = GradMode.of(true);
         NDManager manager = NDManager.newBaseManager()) {
-      NDArray variable = manager.create(difference);
+      NDArray variable = manager.create(values);
       variable.setRequiresGradient(true);
-      NDArray loss = PairwiseObjective.loss(manager, pairs, variable);
+      NDArray loss = function.apply(manager, variable);
       JniUtils.backward((PtNDArray) loss, (PtNDArray) manager.create(1f), false, false);
       return new Evaluated(loss.getFloat(), variable.getGradient().toFloatArray());
     }

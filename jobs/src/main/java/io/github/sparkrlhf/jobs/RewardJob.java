@@ -1,8 +1,6 @@
 package io.github.sparkrlhf.jobs;
 
-import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
-import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.reward.DisjointHalves;
 import io.github.sparkrlhf.reward.RatingEvaluation;
 import io.github.sparkrlhf.reward.RegressionTrainer;
@@ -11,17 +9,12 @@ import io.github.sparkrlhf.reward.RewardModel;
 import io.github.sparkrlhf.reward.RewardModels;
 import io.github.sparkrlhf.reward.RewardTrainer;
 import io.github.sparkrlhf.reward.TieEvaluation;
-import io.github.sparkrlhf.reward.TieModel;
-import io.github.sparkrlhf.reward.TransformerRewardModel;
-import io.github.sparkrlhf.reward.TransformerRewardTrainer;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Run;
 import io.github.sparkrlhf.tables.Table;
-import io.github.sparkrlhf.training.Trainables;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,7 +22,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -79,28 +71,6 @@ final class RewardJob extends JobCommand {
   private Path output;
 
   @Option(
-      names = "--margin-scale",
-      paramLabel = "FACTOR",
-      defaultValue = "0",
-      description =
-          "transformer: the pairs' margins times this are the margin of the loss (default: ${DEFAULT-VALUE}, no margin).")
-  private double marginScale;
-
-  @Option(
-      names = "--ties",
-      paramLabel = "RULE",
-      description =
-          "transformer: how ties enter the loss, rao-kupper or davidson (default: as half a vote for each response).")
-  private TieModel.Rule ties;
-
-  @Option(
-      names = "--tie-parameter",
-      paramLabel = "NUMBER",
-      description =
-          "transformer with --ties: the threshold of rao-kupper or the strength of ties of davidson, above 0 (default: what fits the share of ties if all responses are equally good).")
-  private Double tieParameter;
-
-  @Option(
       names = "--disjoint-halves",
       description =
           "Also fit one model of each half of the training pairs, and measure how often the two agree (default: no).")
@@ -122,10 +92,8 @@ final class RewardJob extends JobCommand {
   private PairLabels labels;
 
   @Mixin private RewardKindOptions kinds;
-  @Mixin private ModelOptions model;
+  @Mixin private TransformerRewardOptions transformer;
   @Mixin private TrainingOptions training;
-  @Mixin private LoraOptions lora;
-  @Mixin private WeightOptions written;
 
   private String resolvedRun;
 
@@ -133,15 +101,7 @@ final class RewardJob extends JobCommand {
   protected void validate(Given given) {
     given.refuse(ignored(), "it is no option of --kind " + kind);
     if (kind == RewardKind.TRANSFORMER) {
-      model.validate(given);
-      training.validate();
-      lora.validate(given, model.directory());
-      Given.requireNotNegative("margin-scale", marginScale);
-      if (ties == null) {
-        given.refuse(Set.of("tie-parameter"), "it is about --ties");
-      } else if (tieParameter != null) {
-        Given.requirePositive("tie-parameter", tieParameter);
-      }
+      transformer.validate(given, training);
     } else {
       kinds.validate(kind, given, training);
     }
@@ -152,8 +112,7 @@ final class RewardJob extends JobCommand {
     Set<String> names = new TreeSet<>(ignored());
     names.addAll(CheckpointDirectories.OPTIONS);
     if (kind == RewardKind.TRANSFORMER) {
-      names.addAll(model.outsideIdentity());
-      names.addAll(lora.outsideIdentity());
+      names.addAll(transformer.outsideIdentity());
     }
     // The run that it means is among the inputs, whether it is named or the only one.
     names.add("pairs-run");
@@ -167,11 +126,7 @@ final class RewardJob extends JobCommand {
     if (kind == RewardKind.TRANSFORMER) {
       return names;
     }
-    names.addAll(ModelOptions.SOURCES);
-    names.addAll(ModelOptions.SIZES);
-    names.addAll(LoraOptions.NAMES);
-    names.addAll(Set.of("margin-scale", "ties", "tie-parameter"));
-    names.add(WeightOptions.NAME);
+    names.addAll(TransformerRewardOptions.names());
     if (kind == RewardKind.MLP) {
       names.addAll(CheckpointDirectories.OPTIONS);
       return names;
@@ -223,11 +178,8 @@ final class RewardJob extends JobCommand {
       throw JobFailure.dataQuality(
           "Cannot fit a reward model: run " + resolvedRun + " has no pairs in the split train");
     }
-    Map<String, Object> traffic = new LinkedHashMap<>();
-    RewardModel fitted =
-        kind == RewardKind.TRANSFORMER
-            ? transformer(context, labels.of(train), traffic)
-            : fitted(context, labels.of(train));
+    Map<String, Object> ofTraining = new LinkedHashMap<>();
+    RewardModel fitted = fitted(context, pairs, ofTraining);
     String name = output.getFileName().toString();
     RewardEvaluation evaluation = evaluation(context, fitted, name, pairs);
     context.run().write(Table.RELIABILITY, evaluation.reliability());
@@ -240,12 +192,12 @@ final class RewardJob extends JobCommand {
             .orderBy("metric", "split")
             .collectAsList();
     Map<String, Object> summary = summary(metrics);
-    summary.putAll(traffic);
+    summary.putAll(ofTraining);
     Map<String, Object> provenance = new LinkedHashMap<>(summary);
     provenance.put(ModelDirectories.RUN_ID, context.run().id());
     provenance.put("job", "reward");
     provenance.put("inputs", context.inputs());
-    lora.addBase(provenance, model.directory());
+    transformer.addBase(provenance);
     RewardModels.save(fitted, evaluation.calibration().orElse(null), output, provenance);
     print(context, metrics);
     if (plots != null) {
@@ -284,31 +236,17 @@ final class RewardJob extends JobCommand {
   List<String> fingerprints() {
     List<String> fingerprints = new ArrayList<>(kinds.fingerprints(kind));
     if (kind == RewardKind.TRANSFORMER) {
-      fingerprints.addAll(model.fingerprints());
+      fingerprints.addAll(transformer.fingerprints());
     }
     return fingerprints;
   }
 
-  /** What fits a model as the job does, without checkpoints. */
+  /** What fits a model as the job does, but without checkpoints and validation. */
   RewardTrainer trainer(JobContext context) {
-    if (kind != RewardKind.TRANSFORMER) {
-      return labels.learnedBy(kinds.trainer(kind, training, context.out()));
-    }
     return labels.learnedBy(
-        pairs -> {
-          LanguageModel initial =
-              model.load(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, training.seed());
-          JavaSparkContext spark =
-              JavaSparkContext.fromSparkContext(context.spark().sparkContext());
-          try (Trainables trainables =
-              lora.trainables(spark, training.seed(), Arrays.asList(model.directory()), initial)) {
-            return new TransformerRewardTrainer(
-                    trainables, training.lanes(), training.settings(), marginScale)
-                .optTies(tieModel(pairs))
-                .withoutCheckpoints(context.out())
-                .fit(pairs);
-          }
-        });
+        kind == RewardKind.TRANSFORMER
+            ? transformer.trainer(context, training)
+            : kinds.trainer(kind, training, context.out()));
   }
 
   private RewardEvaluation evaluation(
@@ -331,80 +269,31 @@ final class RewardJob extends JobCommand {
       Dataset<Row> ratings = context.tables().rows(Table.RATINGS, resolvedRun);
       metrics = metrics.unionByName(RatingEvaluation.metrics(fitted, name, ratings, "group_key"));
     }
-    return disjointHalves ? metrics.union(halves(context, name, pairs)) : metrics;
+    return disjointHalves
+        ? metrics.union(
+            DisjointHalves.metrics(
+                trainer(context),
+                name,
+                pairs.filter("split = 'train'"),
+                pairs.filter("split <> 'train'")))
+        : metrics;
   }
 
-  private RewardModel fitted(JobContext context, Dataset<Row> train) {
-    RewardTrainer trainer = kinds.trainer(kind, training, context.out());
-    if (!kinds.ratings()) {
-      return trainer.fit(train);
-    }
-    Dataset<Row> ratings =
-        context.tables().rows(Table.RATINGS, resolvedRun).filter("split = 'train'");
-    return ((RegressionTrainer) trainer).fitRatings(ratings, kinds.offsets(ratings));
-  }
-
-  private Dataset<Row> halves(JobContext context, String name, Dataset<Row> pairs) {
-    Dataset<Row> train = pairs.filter("split = 'train'");
-    Dataset<Row> heldOut = pairs.filter("split <> 'train'");
-    if (kind != RewardKind.TRANSFORMER) {
+  private RewardModel fitted(
+      JobContext context, Dataset<Row> pairs, Map<String, Object> ofTraining) {
+    if (kinds.ratings()) {
       RewardTrainer trainer = kinds.trainer(kind, training, context.out());
-      return DisjointHalves.metrics(trainer, name, train, heldOut);
+      Dataset<Row> ratings =
+          context.tables().rows(Table.RATINGS, resolvedRun).filter("split = 'train'");
+      return ((RegressionTrainer) trainer).fitRatings(ratings, kinds.offsets(ratings));
     }
-    LanguageModel initial =
-        model.load(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, training.seed());
-    JavaSparkContext spark = JavaSparkContext.fromSparkContext(context.spark().sparkContext());
-    try (Trainables trainables =
-        lora.trainables(spark, training.seed(), Arrays.asList(model.directory()), initial)) {
-      RewardTrainer trainer =
-          new TransformerRewardTrainer(
-                  trainables, training.lanes(), training.settings(), marginScale)
-              .optTies(tieModel(train))
-              .withoutCheckpoints(context.out());
-      return DisjointHalves.metrics(trainer, name, train, heldOut);
+    Dataset<Row> train = pairs.filter("split = 'train'");
+    if (kind != RewardKind.TRANSFORMER) {
+      return trainer(context).fit(train);
     }
-  }
-
-  private RewardModel transformer(
-      JobContext context, Dataset<Row> train, Map<String, Object> traffic) {
-    LanguageModel initial =
-        model.load(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, training.seed());
-    JavaSparkContext spark = JavaSparkContext.fromSparkContext(context.spark().sparkContext());
-    try (Trainables trainables =
-        lora.trainables(spark, training.seed(), Arrays.asList(model.directory()), initial)) {
-      context.out().println(trainables.describeTraffic());
-      traffic.putAll(trainables.traffic());
-      float[] weights =
-          new TransformerRewardTrainer(
-                  trainables, training.lanes(), training.settings(), marginScale)
-              .optTies(tieModel(train))
-              .fit(
-                  train,
-                  training.checkpoints(output, context, trainables.layout(0).tensors("")),
-                  context.out());
-      LanguageModel fitted = trainables.model(0, weights);
-      return new TransformerRewardModel(
-          fitted, lora.files(trainables, 0, weights, model.directory(), fitted, written.type()));
-    }
-  }
-
-  private TieModel tieModel(Dataset<Row> train) {
-    if (ties == null) {
-      return null;
-    }
-    if (tieParameter != null) {
-      return new TieModel(ties, tieParameter);
-    }
-    double share =
-        train
-            .selectExpr("cast(avg(cast(tie_probability AS DECIMAL(20, 18))) AS DOUBLE)")
-            .first()
-            .getDouble(0);
-    if (!(share > 0 && share < 1)) {
-      throw JobFailure.dataQuality(
-          "Cannot estimate --tie-parameter: the share of ties in the training pairs is " + share);
-    }
-    return TieModel.ofShare(ties, share);
+    Dataset<Row> heldOut = pairs.filter("split = 'validation'");
+    return transformer.fit(
+        context, training, labels.of(train), labels.of(heldOut), output, ofTraining);
   }
 
   private Map<String, Object> summary(List<Row> metrics) {

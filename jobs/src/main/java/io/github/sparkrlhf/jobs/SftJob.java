@@ -59,7 +59,10 @@ final class SftJob extends JobCommand {
     model.validate(given);
     training.validate();
     lora.validate(given, model.directory());
-    validation.validate(given, inputs.validationShare());
+    if (inputs.validationShare() == 0) {
+      given.refuse(ValidationOptions.NAMES, "with --validation-share 0 no row is held out");
+    }
+    validation.validate();
   }
 
   @Override

@@ -1,11 +1,14 @@
 package io.github.sparkrlhf.jobs;
 
 import io.github.sparkrlhf.training.Validation;
-import java.util.List;
+import java.util.Set;
 import picocli.CommandLine.Option;
 
 /** When a training is measured on held-out rows, and when it stops because of that. */
 final class ValidationOptions {
+  /** Names of these options. */
+  static final Set<String> NAMES = Set.of("validate-every", "early-stop");
+
   @Option(
       names = "--validate-every",
       paramLabel = "STEPS",
@@ -20,17 +23,8 @@ final class ValidationOptions {
           "Stop when N measurements in a row (epochs, without --validate-every) have brought no new lowest loss on the held-out rows, and write the model of the lowest (default: never, the model after the last step is written).")
   private Integer earlyStop;
 
-  /**
-   * Checks the ranges.
-   *
-   * @param given the options on the command line
-   * @param validationShare the share of the rows that is held out
-   */
-  void validate(Given given, double validationShare) {
-    if (validationShare == 0) {
-      given.refuse(
-          List.of("validate-every", "early-stop"), "with --validation-share 0 no row is held out");
-    }
+  /** Checks the ranges. */
+  void validate() {
     if (validateEvery != null) {
       Given.requireCount("validate-every", validateEvery);
     }

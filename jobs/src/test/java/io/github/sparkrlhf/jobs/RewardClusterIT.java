@@ -12,30 +12,25 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A reward model is trained by the shaded jar on a standalone cluster of separate processes. */
 class RewardClusterIT {
   private static final Duration TIMEOUT = Duration.ofMinutes(4);
   private static final Path JAR = Path.of("target", "spark-rlhf.jar").toAbsolutePath();
   private static final Pattern LAST_STEP = Pattern.compile("reward (\\d+)/\\1: loss ([0-9.]+),");
-  private static final int KILL_AFTER_STEP = 15;
+  private static final int KILL_AFTER_STEP = 16;
   private static final int FEWEST_STEPS = 60;
 
   @TempDir static Path directory;
   private static StandaloneCluster cluster;
-  private static Path alone;
 
   @BeforeAll
-  static void trainOnOneExecutor() throws IOException {
+  static void startCluster() throws IOException {
     pairs();
-    cluster = StandaloneCluster.start(directory.resolve("cluster"), 2, 1, "2g");
-    // One task sums all lanes.
-    StandaloneCluster.Submission submission =
-        train("alone", "spark.cores.max=1", "spark.default.parallelism=1");
-    alone = directory.resolve("alone");
-    assertTrained(submission.await(TIMEOUT));
+    cluster = StandaloneCluster.start(directory.resolve("cluster"), 4, 1, "2g");
   }
 
   @AfterAll
@@ -45,28 +40,29 @@ class RewardClusterIT {
     }
   }
 
-  @Test
-  void twoExecutorsWriteTheWeightsOfOne() throws IOException {
-    StandaloneCluster.Submission submission =
-        train(
-            "two", "spark.default.parallelism=4", "spark.scheduler.minRegisteredResourcesRatio=1");
-    cluster.awaitExecutors(2, TIMEOUT);
-    assertTrained(submission.await(TIMEOUT));
-    assertSameWeights("two");
-  }
+  @ParameterizedTest
+  @ValueSource(ints = {1, 4})
+  void twoAndFourExecutorsWriteTheWeightsOfOneAlthoughOneIsKilled(int localSteps)
+      throws IOException {
+    // One task sums all lanes.
+    String alone = "alone-" + localSteps;
+    assertTrained(train(alone, localSteps, "spark.cores.max=1", "spark.default.parallelism=1"));
 
-  @Test
-  void anExecutorKilledInTheMiddleOfTrainingChangesNoByte() throws IOException {
+    String two = "two-" + localSteps;
+    assertTrained(train(two, localSteps, "spark.cores.max=2"));
+    assertThat(weights(two)).hasSameBinaryContentAs(weights(alone));
+
+    String killed = "killed-" + localSteps;
     StandaloneCluster.Submission submission =
-        train("killed", "spark.scheduler.minRegisteredResourcesRatio=1");
+        train(killed, localSteps, "spark.default.parallelism=4");
     submission.awaitOutput("reward " + KILL_AFTER_STEP + "/", TIMEOUT);
-    List<ProcessHandle> executors = cluster.awaitExecutors(2, TIMEOUT);
+    List<ProcessHandle> executors = cluster.awaitExecutors(4, TIMEOUT);
     cluster.kill(executors.get(0));
     assertThat(executors.get(0).isAlive()).isFalse();
     assertThat(submission.isRunning()).isTrue();
     assertThat(submission.output()).doesNotContainPattern(LAST_STEP);
-    assertTrained(submission.await(TIMEOUT));
-    assertSameWeights("killed");
+    assertTrained(submission);
+    assertThat(weights(killed)).hasSameBinaryContentAs(weights(alone));
   }
 
   /** A log in which the response that says yes wins, and a run of pairs and a tokenizer from it. */
@@ -111,7 +107,7 @@ class RewardClusterIT {
     assertThat(run.exitCode()).isZero();
   }
 
-  private static StandaloneCluster.Submission train(String output, String... conf)
+  private static StandaloneCluster.Submission train(String output, int localSteps, String... conf)
       throws IOException {
     List<String> settings =
         new ArrayList<>(
@@ -119,6 +115,7 @@ class RewardClusterIT {
                 "spark.executor.memory=1g",
                 "spark.executor.cores=1",
                 "spark.ui.enabled=false",
+                "spark.scheduler.minRegisteredResourcesRatio=1",
                 "spark.sql.shuffle.partitions=2"));
     settings.addAll(List.of(conf));
     return cluster.submitInBackground(
@@ -144,6 +141,12 @@ class RewardClusterIT {
         "4",
         "--learning-rate",
         "3e-3",
+        "--local-steps",
+        String.valueOf(localSteps),
+        "--outer-learning-rate",
+        "1",
+        "--outer-momentum",
+        "0",
         "--checkpoint-every",
         "25",
         "--warehouse",
@@ -152,7 +155,8 @@ class RewardClusterIT {
         directory.resolve(output).toString());
   }
 
-  private static void assertTrained(StandaloneCluster.Result result) {
+  private static void assertTrained(StandaloneCluster.Submission submission) {
+    StandaloneCluster.Result result = submission.await(TIMEOUT);
     assertThat(result.exitCode()).as(result.output()).isZero();
     Matcher last = LAST_STEP.matcher(result.output());
     assertThat(last.find()).isTrue();
@@ -161,9 +165,8 @@ class RewardClusterIT {
     assertThat(Double.parseDouble(last.group(2))).isLessThan(0.3);
   }
 
-  private static void assertSameWeights(String output) {
-    assertThat(directory.resolve(output).resolve("model.safetensors"))
-        .hasSameBinaryContentAs(alone.resolve("model.safetensors"));
+  private static Path weights(String output) {
+    return directory.resolve(output).resolve("model.safetensors");
   }
 
   private static String warehouse() {

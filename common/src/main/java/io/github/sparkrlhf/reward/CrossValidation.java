@@ -9,6 +9,7 @@ import static org.apache.spark.sql.functions.struct;
 
 import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.training.Progress;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -88,10 +89,11 @@ public final class CrossValidation {
    * Fits a model for each fold and applies it there.
    *
    * @param name what the trainer's models are called in messages
+   * @param progress one step for each fold
    * @return the tested pairs, by fold and pair
    * @throws JobFailure if a score is not a finite number
    */
-  public List<Outcome> outcomes(String name, RewardTrainer trainer) {
+  public List<Outcome> outcomes(String name, RewardTrainer trainer, Progress progress) {
     Dataset<Row> prepared = trainer.prepare(pairs).persist(StorageLevel.MEMORY_AND_DISK());
     ExecutorService threads = Executors.newFixedThreadPool(parallelism);
     try {
@@ -106,8 +108,10 @@ public final class CrossValidation {
                         () -> outcomes(name, trainer, prepared, fold))));
       }
       List<Outcome> outcomes = new ArrayList<>();
-      for (Future<List<Outcome>> each : running) {
-        outcomes.addAll(each.get());
+      for (int fold = 0; fold < folds.size(); fold++) {
+        List<Outcome> ofFold = running.get(fold).get();
+        outcomes.addAll(ofFold);
+        progress.step(fold + 1, "%s, %d pairs".formatted(folds.get(fold), ofFold.size()));
       }
       return outcomes;
     } catch (ExecutionException e) {

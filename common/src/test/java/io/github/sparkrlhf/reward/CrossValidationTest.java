@@ -9,6 +9,9 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.sparkrlhf.reward.CrossValidation.Outcome;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
+import io.github.sparkrlhf.training.Progress;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -53,7 +56,7 @@ class CrossValidationTest {
         };
 
     List<Outcome> outcomes =
-        new CrossValidation(pairs("a", "a", "b", "c"), 3).outcomes("length", trainer);
+        new CrossValidation(pairs("a", "a", "b", "c"), 3).outcomes("length", trainer, progress());
 
     assertThat(fitted).containsOnlyKeys("bc", "ac", "ab");
     // Only the model of fold a has not seen a; p0 has nothing to be tested on.
@@ -76,7 +79,8 @@ class CrossValidationTest {
     RewardTrainer broken = train -> new LengthTimes(Double.NaN);
 
     assertThatThrownBy(
-            () -> new CrossValidation(pairs("a", "b", "b"), 2).outcomes("broken", broken))
+            () ->
+                new CrossValidation(pairs("a", "b", "b"), 2).outcomes("broken", broken, progress()))
         .isInstanceOf(JobFailure.class)
         .hasMessageContaining("Cannot cross-validate broken: pair p");
   }
@@ -157,5 +161,9 @@ class CrossValidationTest {
     public void save(Path directory, Map<String, Object> provenance) {
       throw new UnsupportedOperationException();
     }
+  }
+
+  private static Progress progress() {
+    return new Progress(new PrintStream(OutputStream.nullOutputStream()), "test", 3);
   }
 }

@@ -10,6 +10,9 @@ import io.github.sparkrlhf.reward.FoldMetrics;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Inputs;
 import io.github.sparkrlhf.tables.Table;
+import io.github.sparkrlhf.training.Progress;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -140,7 +143,11 @@ final class CrossvalidateJob extends JobCommand {
       jobs.forEach(
           (name, job) -> {
             List<CrossValidation.Outcome> outcomes =
-                validation.outcomes(name, job.trainer(context));
+                validation.outcomes(
+                    name,
+                    job.trainer(context, new PrintStream(OutputStream.nullOutputStream())),
+                    new Progress(
+                        context.out(), "crossvalidate " + name, validation.folds().size()));
             if (rows.isEmpty()) {
               rows.addAll(FoldMetrics.ofLengthRules(outcomes));
             }

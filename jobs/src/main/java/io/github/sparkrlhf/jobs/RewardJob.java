@@ -12,6 +12,7 @@ import io.github.sparkrlhf.reward.TieEvaluation;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Run;
 import io.github.sparkrlhf.tables.Table;
+import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -241,12 +242,16 @@ final class RewardJob extends JobCommand {
     return fingerprints;
   }
 
-  /** What fits a model as the job does, but without checkpoints and validation. */
-  RewardTrainer trainer(JobContext context) {
+  /**
+   * What fits a model as the job does, but without checkpoints and validation.
+   *
+   * @param out where progress is told
+   */
+  RewardTrainer trainer(JobContext context, PrintStream out) {
     return labels.learnedBy(
         kind == RewardKind.TRANSFORMER
-            ? transformer.trainer(context, training)
-            : kinds.trainer(kind, training, context.out()));
+            ? transformer.trainer(context, training, out)
+            : kinds.trainer(kind, training, out));
   }
 
   private RewardEvaluation evaluation(
@@ -272,7 +277,7 @@ final class RewardJob extends JobCommand {
     return disjointHalves
         ? metrics.union(
             DisjointHalves.metrics(
-                trainer(context),
+                trainer(context, context.out()),
                 name,
                 pairs.filter("split = 'train'"),
                 pairs.filter("split <> 'train'")))
@@ -289,7 +294,7 @@ final class RewardJob extends JobCommand {
     }
     Dataset<Row> train = pairs.filter("split = 'train'");
     if (kind != RewardKind.TRANSFORMER) {
-      return trainer(context).fit(train);
+      return trainer(context, context.out()).fit(train);
     }
     Dataset<Row> heldOut = pairs.filter("split = 'validation'");
     return transformer.fit(

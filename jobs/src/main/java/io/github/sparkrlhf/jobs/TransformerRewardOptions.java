@@ -11,6 +11,7 @@ import io.github.sparkrlhf.reward.TransformerRewardTrainer;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
+import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -103,14 +104,17 @@ final class TransformerRewardOptions {
     lora.addBase(provenance, model.directory());
   }
 
-  /** What fits a model without checkpoints and without looking at other pairs. */
-  RewardTrainer trainer(JobContext context, TrainingOptions training) {
+  /**
+   * What fits a model without checkpoints and without looking at other pairs.
+   *
+   * @param out where progress is told
+   */
+  RewardTrainer trainer(JobContext context, TrainingOptions training, PrintStream out) {
     return pairs ->
         withTrainables(
             context,
             training,
-            trainables ->
-                trainer(trainables, training, pairs).withoutCheckpoints(context.out()).fit(pairs));
+            trainables -> trainer(trainables, training, pairs).withoutCheckpoints(out).fit(pairs));
   }
 
   /**

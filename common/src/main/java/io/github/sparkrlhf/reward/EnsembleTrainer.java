@@ -16,6 +16,7 @@ import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.storage.StorageLevel;
 
 /** Makes an {@link EnsembleModel} of models that are there, or fits its members first. */
 public final class EnsembleTrainer implements RewardTrainer {
@@ -61,9 +62,18 @@ public final class EnsembleTrainer implements RewardTrainer {
 
   private static EnsembleModel.Member standardised(
       RewardModel model, Dataset<Row> responses, int number) {
+    Dataset<Row> scores = model.score(responses).persist(StorageLevel.MEMORY_AND_DISK());
+    try {
+      return standardisedBy(scores, model, number);
+    } finally {
+      scores.unpersist();
+    }
+  }
+
+  private static EnsembleModel.Member standardisedBy(
+      Dataset<Row> scores, RewardModel model, int number) {
     Column score = col(RewardModel.SCORE);
     Column finite = score.between(-Double.MAX_VALUE, Double.MAX_VALUE);
-    Dataset<Row> scores = model.score(responses);
     // Decimals add up to the same in any order; doubles do not.
     Row sums =
         scores

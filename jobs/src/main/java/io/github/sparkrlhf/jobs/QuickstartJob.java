@@ -101,6 +101,7 @@ final class QuickstartJob implements Callable<Integer> {
     write(log.events(), "log");
     write(log.demonstrations(DEMONSTRATIONS), "demonstrations");
     write(log.prompts(), "prompts");
+    write(log.truth(), "truth");
   }
 
   /** Writes once: the rows are a function of the options, and new files would be a new input. */

@@ -4,12 +4,12 @@ import static org.apache.spark.sql.functions.avg;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.count;
 import static org.apache.spark.sql.functions.exp;
+import static org.apache.spark.sql.functions.greatest;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.max;
 import static org.apache.spark.sql.functions.row_number;
 import static org.apache.spark.sql.functions.sha2;
 import static org.apache.spark.sql.functions.sqrt;
-import static org.apache.spark.sql.functions.stddev;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.xxhash64;
 
@@ -168,7 +168,14 @@ final class ScoreSelection {
           return rows.iterator();
         };
     UDF1<Integer, Double> bound = BestOfN::klBound;
-    Column error = stddev("score").multiply(NORMAL_95).divide(sqrt(count(lit(1))));
+    // Decimals add up to the same in any order.
+    Column score = col("score").cast("DECIMAL(30, 12)");
+    Column square = col("score").multiply(col("score")).cast("DECIMAL(30, 12)");
+    Column mean = avg(score).cast("DOUBLE");
+    Column variance = avg(square).cast("DOUBLE").minus(mean.multiply(mean));
+    // Of one prompt there is no error: it is 0 / 0.
+    Column error =
+        sqrt(greatest(lit(0.0), variance).divide(count(lit(1)).minus(1))).multiply(NORMAL_95);
     return scores
         .groupBy("prompt")
         .agg(functions.collect_list("score").as("scores"))
@@ -176,11 +183,7 @@ final class ScoreSelection {
         .select("scores")
         .flatMap(maxima, Encoders.row(EXPECTED))
         .groupBy("n")
-        .agg(
-            // Decimals add up to the same in any order.
-            avg(col("score").cast("DECIMAL(30, 12)")).cast("DOUBLE").as("score"),
-            error.as("error"),
-            count(lit(1)).as("prompts"))
+        .agg(mean.as("score"), error.as("error"), count(lit(1)).as("prompts"))
         .select(
             col("n"),
             col("score"),

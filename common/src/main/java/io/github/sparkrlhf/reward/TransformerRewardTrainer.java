@@ -8,7 +8,9 @@ import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.training.Checkpoints;
+import io.github.sparkrlhf.training.Example;
 import io.github.sparkrlhf.training.LaneSettings;
+import io.github.sparkrlhf.training.Objective;
 import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
@@ -50,7 +52,7 @@ public final class TransformerRewardTrainer {
   /**
    * Measures the loss on other pairs, and may stop by it; see {@link Validation}.
    *
-   * @param heldOut columns as for {@link #fit}
+   * @param heldOut columns as what is fitted to
    */
   public TransformerRewardTrainer optValidation(
       Dataset<Row> heldOut, Validation.Settings validation) {
@@ -66,43 +68,62 @@ public final class TransformerRewardTrainer {
    * @return what was trained, flat, and how it went
    */
   public Trainer.Result fit(Dataset<Row> pairs, Checkpoints checkpoints, PrintStream out) {
-    if (validation == null) {
-      return fit(pairs, null, checkpoints, out);
-    }
-    try (TrainingEngine<PairExample> measured = engine(heldOut)) {
-      return fit(
-          pairs,
-          new Validation<>(measured, validation, TransformerRewardTrainer::describe),
-          checkpoints,
-          out);
-    }
+    Objective<PairExample> objective = new PairwiseObjective(config(), loss);
+    return train(
+        engine(pairs, examples(pairs), objective),
+        validation == null ? null : engine(pairs, examples(heldOut), objective),
+        checkpoints,
+        out);
   }
 
-  private Trainer.Result fit(
-      Dataset<Row> pairs,
-      Validation<PairExample> measuring,
+  /**
+   * Fits the model to rankings by {@link ListwiseObjective}.
+   *
+   * @param rankings as {@link Rankings#of} gives them, as are those of {@link #optValidation}
+   * @return what was trained, flat, and how it went
+   */
+  public Trainer.Result fitRankings(
+      Dataset<Row> rankings, Checkpoints checkpoints, PrintStream out) {
+    Objective<RankingExample> objective = new ListwiseObjective(config());
+    return train(
+        engine(rankings, rankingExamples(rankings), objective),
+        validation == null ? null : engine(rankings, rankingExamples(heldOut), objective),
+        checkpoints,
+        out);
+  }
+
+  private <E extends Example> Trainer.Result train(
+      TrainingEngine<E> learned,
+      TrainingEngine<E> measured,
       Checkpoints checkpoints,
       PrintStream out) {
-    try (TrainingEngine<PairExample> engine = engine(pairs)) {
-      Trainer<PairExample> trainer =
-          new Trainer<>(engine, settings, "reward").optValidation(measuring);
+    try (learned;
+        measured) {
+      Trainer<E> trainer = new Trainer<>(learned, settings, "reward");
+      if (measured != null) {
+        trainer.optValidation(
+            new Validation<>(measured, validation, TransformerRewardTrainer::describe));
+      }
       Progress progress = new Progress(out, "reward", trainer.totalSteps());
       return trainer.train(trainables.initial(), trainables.layout(0), checkpoints, progress);
     }
   }
 
-  private TrainingEngine<PairExample> engine(Dataset<Row> pairs) {
+  private <E extends Example> TrainingEngine<E> engine(
+      Dataset<Row> rows, JavaRDD<E> examples, Objective<E> objective) {
     JavaSparkContext context =
-        JavaSparkContext.fromSparkContext(pairs.sparkSession().sparkContext());
-    TransformerConfig config = trainables.initialModel(0).config();
-    return new TrainingEngine<>(
-        context, examples(pairs), lanes, trainables.objective(new PairwiseObjective(config, loss)));
+        JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
+    return new TrainingEngine<>(context, examples, lanes, trainables.objective(objective));
+  }
+
+  private TransformerConfig config() {
+    return trainables.initialModel(0).config();
   }
 
   private static String describe(Validation.Measurement measurement) {
     return String.format(
         Locale.ROOT,
-        "reward: epoch %d, step %d: loss %.4f nats per pair on held-out pairs, accuracy %.4f",
+        "epoch %d, step %d: loss %.4f nats on held-out rows, accuracy %.4f of their pairs",
         measurement.epoch(),
         measurement.step(),
         measurement.loss(),
@@ -168,6 +189,30 @@ public final class TransformerRewardTrainer {
                   row.getDouble(4),
                   row.getDouble(6),
                   Math.max(0, scale * row.getDouble(5)));
+            });
+  }
+
+  private JavaRDD<RankingExample> rankingExamples(Dataset<Row> rankings) {
+    TokenizerFile file = trainables.initialModel(0).tokenizer();
+    int maxTokens = config().maxPositions();
+    return rankings
+        .select("id", "prompt", "ranked")
+        .javaRDD()
+        .map(
+            row -> {
+              Tokenizer tokenizer = Tokenizer.of(file);
+              List<Row> ranked = row.getList(2);
+              int[][] sequences = new int[ranked.size()][];
+              int[] groups = new int[ranked.size()];
+              for (int i = 0; i < groups.length; i++) {
+                sequences[i] =
+                    RewardInput.tokens(
+                        tokenizer, row.getString(1), ranked.get(i).getString(1), maxTokens);
+                boolean equal =
+                    i > 0 && ranked.get(i).getDouble(0) == ranked.get(i - 1).getDouble(0);
+                groups[i] = equal ? groups[i - 1] : i;
+              }
+              return new RankingExample(row.getString(0), sequences, groups);
             });
   }
 }

@@ -221,7 +221,8 @@ final class RewardJob extends JobCommand {
     try {
       Given given = new Given(new CommandLine(job).parseArgs(all.toArray(String[]::new)));
       job.validate(given);
-      given.refuse(Set.of("ratings", "pairs-run", "checkpoints"), "candidates learn from folds");
+      given.refuse(
+          Set.of("ratings", "listwise", "pairs-run", "checkpoints"), "candidates learn from folds");
     } catch (CommandLine.ParameterException e) {
       throw JobFailure.usage("Cannot compare candidate '" + name + "': " + e.getMessage());
     }
@@ -298,7 +299,13 @@ final class RewardJob extends JobCommand {
     }
     Dataset<Row> heldOut = pairs.filter("split = 'validation'");
     return transformer.fit(
-        context, training, labels.of(train), labels.of(heldOut), output, ofTraining);
+        context,
+        training,
+        labels.of(train),
+        labels.of(heldOut),
+        context.tables().rows(Table.COMPARISONS, resolvedRun),
+        output,
+        ofTraining);
   }
 
   private Map<String, Object> summary(List<Row> metrics) {

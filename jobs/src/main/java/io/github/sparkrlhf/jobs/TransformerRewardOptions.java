@@ -3,12 +3,14 @@ package io.github.sparkrlhf.jobs;
 import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.reward.PairwiseSettings;
+import io.github.sparkrlhf.reward.Rankings;
 import io.github.sparkrlhf.reward.RewardModel;
 import io.github.sparkrlhf.reward.RewardTrainer;
 import io.github.sparkrlhf.reward.TieModel;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.reward.TransformerRewardTrainer;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import java.io.PrintStream;
@@ -57,6 +59,12 @@ final class TransformerRewardOptions {
           "transformer with --ties: the threshold of rao-kupper or the strength of ties of davidson, above 0 (default: what fits the share of ties if all responses are equally good).")
   private Double tieParameter;
 
+  @Option(
+      names = "--listwise",
+      description =
+          "transformer: learn from the run's rankings as wholes, by Plackett and Luce, instead of from pairs (default: no).")
+  private boolean listwise;
+
   @Mixin private ModelOptions model;
   @Mixin private LoraOptions lora;
   @Mixin private WeightOptions written;
@@ -69,7 +77,7 @@ final class TransformerRewardOptions {
     names.addAll(ModelOptions.SIZES);
     names.addAll(LoraOptions.NAMES);
     names.addAll(ValidationOptions.NAMES);
-    names.addAll(Set.of("margin-scale", "centering", "ties", "tie-parameter"));
+    names.addAll(Set.of("margin-scale", "centering", "ties", "tie-parameter", "listwise"));
     names.add(WeightOptions.NAME);
     return names;
   }
@@ -81,6 +89,11 @@ final class TransformerRewardOptions {
     validation.validate();
     Given.requireNotNegative("margin-scale", marginScale);
     Given.requireNotNegative("centering", centering);
+    if (listwise) {
+      given.refuse(
+          Set.of("margin-scale", "centering", "ties", "labels", "disjoint-halves"),
+          "it is about pairs, and --listwise learns from rankings");
+    }
     if (ties == null) {
       given.refuse(Set.of("tie-parameter"), "it is about --ties");
     } else if (tieParameter != null) {
@@ -122,6 +135,7 @@ final class TransformerRewardOptions {
    *
    * @param train pairs to learn from
    * @param heldOut pairs to measure the loss on; may be empty
+   * @param comparisons of the same run; with --listwise their rankings take the place of pairs
    * @param output its directory
    * @param summary to which is added what a round moves, and how the training ended
    */
@@ -130,8 +144,16 @@ final class TransformerRewardOptions {
       TrainingOptions training,
       Dataset<Row> train,
       Dataset<Row> heldOut,
+      Dataset<Row> comparisons,
       Path output,
       Map<String, Object> summary) {
+    Dataset<Row> rankings = listwise ? Rankings.of(comparisons) : null;
+    Dataset<Row> learned = listwise ? rankings.where("split = 'train'") : train;
+    Dataset<Row> measured = listwise ? rankings.where("split = 'validation'") : heldOut;
+    if (learned.isEmpty()) {
+      throw JobFailure.dataQuality(
+          "Cannot fit a reward model to rankings: the split train has none");
+    }
     return withTrainables(
         context,
         training,
@@ -139,17 +161,18 @@ final class TransformerRewardOptions {
           context.out().println(trainables.describeTraffic());
           summary.putAll(trainables.traffic());
           TransformerRewardTrainer trainer = trainer(trainables, training, train);
-          if (!heldOut.isEmpty()) {
-            trainer.optValidation(heldOut, validation.settings());
+          if (!measured.isEmpty()) {
+            trainer.optValidation(measured, validation.settings());
           } else if (validation.stopsEarly()) {
             throw JobFailure.dataQuality(
-                "Cannot stop early: there is no pair in the split validation");
+                "Cannot stop early: there is nothing in the split validation");
           }
+          Checkpoints checkpoints =
+              training.checkpoints(output, context, trainables.layout(0).tensors(""));
           Trainer.Result result =
-              trainer.fit(
-                  train,
-                  training.checkpoints(output, context, trainables.layout(0).tensors("")),
-                  context.out());
+              listwise
+                  ? trainer.fitRankings(learned, checkpoints, context.out())
+                  : trainer.fit(learned, checkpoints, context.out());
           if (result.measured() != null) {
             summary.put("model_step", result.measured().step());
             summary.put("validation_loss", result.measured().loss());

@@ -1,5 +1,7 @@
 package io.github.sparkrlhf.jobs;
 
+import static org.apache.spark.sql.functions.col;
+
 import io.github.sparkrlhf.reward.RewardEvaluation;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Run;
@@ -127,7 +129,8 @@ final class RewardPlots {
             .build();
     style(chart.getStyler());
     chart.getStyler().setDefaultSeriesRenderStyle(CategorySeriesRenderStyle.Scatter);
-    chart.getStyler().setXAxisLabelRotation(60).setYAxisMin(0.0).setYAxisMax(1.0);
+    chart.getStyler().setOverlapped(true).setLegendPosition(LegendPosition.OutsideE);
+    chart.getStyler().setXAxisLabelRotation(90).setYAxisMin(0.0).setYAxisMax(1.0);
     chart
         .addSeries("model", names(slices), values(slices), halfWidths(slices))
         .setMarker(SeriesMarkers.CIRCLE)
@@ -139,12 +142,21 @@ final class RewardPlots {
     return chart;
   }
 
+  /** All pairs, then the slices that are not all of them. */
   private static List<Row> slices(Dataset<Row> metrics, String split, String metric) {
-    return metrics
-        .where("split = '" + split + "' AND metric = '" + metric + "' AND n >= " + FEWEST_PAIRS)
-        .orderBy("slice", "slice_value")
+    List<Row> rows =
+        metrics
+            .where("split = '" + split + "' AND metric = '" + metric + "'")
+            .where("n >= " + FEWEST_PAIRS)
+            .orderBy(col("slice").notEqual("all"), col("slice"), col("slice_value"))
+            .collectAsList();
+    return rows.stream()
+        .filter(
+            row ->
+                row == rows.get(0)
+                    || row.<Long>getAs("n").longValue() != rows.get(0).<Long>getAs("n"))
         .limit(MOST_SLICES)
-        .collectAsList();
+        .toList();
   }
 
   private static List<String> names(List<Row> slices) {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.spark.JobFailure;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -36,22 +37,27 @@ public final class BradleyTerryModel implements RewardModel {
   private static final String BUCKET_WEIGHT = "bucket.weight";
   private static final String BUCKET_IDF = "bucket.idf";
 
+  /** The directory of the language model, if there are states among the features. */
+  private static final String STATES = "states";
+
   /** The most buckets of a block that a directory is believed to have. */
   private static final int MAX_BUCKETS = 1 << 24;
 
   private final TextFeatures features;
+  private final HiddenStates states;
   private final float[] weights;
   private final TextScorer.OnExecutors onExecutors;
 
-  BradleyTerryModel(TextFeatures features, float[] weights) {
+  BradleyTerryModel(TextFeatures features, HiddenStates states, float[] weights) {
     if (weights.length != features.size()) {
       throw new IllegalArgumentException("one weight for each feature");
     }
     this.features = features;
+    this.states = states;
     this.weights = weights;
     this.onExecutors =
         new TextScorer.OnExecutors(
-            (prompt, response) -> score(features, weights, prompt, response));
+            (prompt, response) -> score(features, states, weights, prompt, response));
   }
 
   @Override
@@ -61,7 +67,7 @@ public final class BradleyTerryModel implements RewardModel {
 
   /** The reward of one response. */
   public double score(String prompt, String response) {
-    return score(features, weights, prompt, response);
+    return score(features, states, weights, prompt, response);
   }
 
   /**
@@ -112,8 +118,9 @@ public final class BradleyTerryModel implements RewardModel {
   }
 
   private static double score(
-      TextFeatures features, float[] weights, String prompt, String response) {
-    SparseVector vector = features.of(prompt, response);
+      TextFeatures features, HiddenStates states, float[] weights, String prompt, String response) {
+    SparseVector vector =
+        features.of(TextFeatures.counts(features.settings(), states, prompt, response));
     double sum = 0;
     for (int i = 0; i < vector.indices().length; i++) {
       sum += vector.values()[i] * weights[vector.indices()[i]];
@@ -133,16 +140,20 @@ public final class BradleyTerryModel implements RewardModel {
         directory,
         provenance,
         json,
-        beside ->
-            Safetensors.writeVectors(
-                beside.resolve(RewardModels.WEIGHTS),
-                filled(
-                    NUMBER_WEIGHT, Arrays.copyOf(weights, firstBucket),
-                    NUMBER_MEAN, features.scaling().mean(),
-                    NUMBER_SCALE, features.scaling().scale(),
-                    BUCKET_WEIGHT, Arrays.copyOfRange(weights, firstBucket, weights.length),
-                    BUCKET_IDF, features.scaling().idf()),
-                Map.of("format", "pt")));
+        beside -> {
+          Safetensors.writeVectors(
+              beside.resolve(RewardModels.WEIGHTS),
+              filled(
+                  NUMBER_WEIGHT, Arrays.copyOf(weights, firstBucket),
+                  NUMBER_MEAN, features.scaling().mean(),
+                  NUMBER_SCALE, features.scaling().scale(),
+                  BUCKET_WEIGHT, Arrays.copyOfRange(weights, firstBucket, weights.length),
+                  BUCKET_IDF, features.scaling().idf()),
+              Map.of("format", "pt"));
+          if (states.size() > 0) {
+            states.writeFiles(Files.createDirectory(beside.resolve(STATES)));
+          }
+        });
   }
 
   /** Tensors by name; what the features have none of is left out. */
@@ -175,7 +186,24 @@ public final class BradleyTerryModel implements RewardModel {
       read(file, directory, BUCKET_IDF, buckets, idf, 0);
     }
     return new BradleyTerryModel(
-        new TextFeatures(settings, new TextFeatures.Scaling(mean, scale, idf)), weights);
+        new TextFeatures(settings, new TextFeatures.Scaling(mean, scale, idf)),
+        states(directory, settings),
+        weights);
+  }
+
+  private static HiddenStates states(Path directory, TextFeatures.Settings settings) {
+    for (FeatureBlock block : settings.blocks()) {
+      if (block.kind() == FeatureBlock.Kind.STATES) {
+        HiddenStates states = HiddenStates.load(directory.resolve(STATES));
+        if (states.size() != block.names().size()) {
+          throw JobFailure.failure(
+              "Cannot read reward model in %s: its states have %d numbers and its language model makes %d"
+                  .formatted(directory, block.names().size(), states.size()));
+        }
+        return states;
+      }
+    }
+    return HiddenStates.NONE;
   }
 
   private static TextFeatures.Settings settings(Path directory, JsonNode json) {

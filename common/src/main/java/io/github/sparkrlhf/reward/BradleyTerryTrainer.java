@@ -4,6 +4,8 @@ import io.github.sparkrlhf.spark.JobDescriptions;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.api.java.UDF2;
@@ -43,6 +45,7 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   private int buckets = DEFAULT_BUCKETS;
   private List<FeatureBlock> features = FeatureBlock.parse(FeatureBlock.DEFAULT);
   private double regularization = DEFAULT_REGULARIZATION;
+  private HiddenStates states = HiddenStates.NONE;
   private boolean weighted;
 
   /** Sets the number of hash buckets of each block that is hashed. */
@@ -54,6 +57,12 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   /** Sets what the model reads; see {@link FeatureBlock#parse}. */
   public BradleyTerryTrainer setFeatures(List<FeatureBlock> features) {
     this.features = List.copyOf(features);
+    return this;
+  }
+
+  /** Sets the language model that is asked if there are states among the features. */
+  public BradleyTerryTrainer setStates(HiddenStates states) {
+    this.states = states;
     return this;
   }
 
@@ -78,8 +87,11 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   @Override
   public Dataset<Row> prepare(Dataset<Row> pairs) {
     TextFeatures.Settings settings = settings();
+    Broadcast<HiddenStates> shared =
+        JavaSparkContext.fromSparkContext(pairs.sparkSession().sparkContext()).broadcast(states);
     UDF2<String, String, byte[]> counts =
-        (prompt, response) -> TextFeatures.counts(settings, prompt, response).toBytes();
+        (prompt, response) ->
+            TextFeatures.counts(settings, shared.value(), prompt, response).toBytes();
     UserDefinedFunction udf = functions.udf(counts, DataTypes.BinaryType);
     return pairs
         .withColumn(CHOSEN_COUNTS, udf.apply(functions.col("prompt"), functions.col("chosen")))
@@ -124,7 +136,8 @@ public final class BradleyTerryTrainer implements RewardTrainer {
   }
 
   private TextFeatures.Settings settings() {
-    return new TextFeatures.Settings(features, buckets);
+    return new TextFeatures.Settings(
+        features.stream().map(block -> block.withStateSize(states.size())).toList(), buckets);
   }
 
   private BradleyTerryModel fitLanes(JavaRDD<Row> lanes) {
@@ -141,7 +154,7 @@ public final class BradleyTerryTrainer implements RewardTrainer {
       for (int i = 0; i < weights.length; i++) {
         weights[i] = (float) coefficients[i];
       }
-      return new BradleyTerryModel(features, weights);
+      return new BradleyTerryModel(features, states, weights);
     } finally {
       blocks.unpersist();
     }

@@ -10,9 +10,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -77,6 +79,53 @@ public final class EnsembleModel implements RewardModel {
       scores.add(col(name).minus(lit(member.mean())).divide(lit(member.deviation())));
     }
     return scored.withColumn(SCORE, together(scores)).drop(names.toArray(String[]::new));
+  }
+
+  @Override
+  public Column truncated() {
+    return members.stream()
+        .map(member -> member.model().truncated())
+        .reduce(Column::or)
+        .orElseThrow();
+  }
+
+  @Override
+  public int rowsPerPart() {
+    return members.stream().mapToInt(member -> member.model().rowsPerPart()).min().orElseThrow()
+        / members.size();
+  }
+
+  @Override
+  public TextScorer scorer(JavaSparkContext context) {
+    List<TextScorer> scorers =
+        members.stream().map(member -> member.model().scorer(context)).toList();
+    double[] means = members.stream().mapToDouble(Member::mean).toArray();
+    double[] deviations = members.stream().mapToDouble(Member::deviation).toArray();
+    Rule sharedRule = rule;
+    double sharedCoefficient = coefficient;
+    return (prompt, response) -> {
+      double[] scores = new double[means.length];
+      for (int i = 0; i < scores.length; i++) {
+        scores[i] = (scorers.get(i).score(prompt, response) - means[i]) / deviations[i];
+      }
+      return together(scores, sharedRule, sharedCoefficient);
+    };
+  }
+
+  /** What {@link #together(List)} is for one row. */
+  private static double together(double[] scores, Rule rule, double coefficient) {
+    double mean = Arrays.stream(scores).average().orElseThrow();
+    return switch (rule) {
+      case MEAN -> mean;
+      case MINIMUM -> Arrays.stream(scores).min().orElseThrow();
+      case MEAN_MINUS_VARIANCE ->
+          mean
+              - coefficient
+                  * Arrays.stream(scores)
+                      .map(score -> (score - mean) * (score - mean))
+                      .average()
+                      .orElseThrow();
+    };
   }
 
   private Column together(List<Column> scores) {

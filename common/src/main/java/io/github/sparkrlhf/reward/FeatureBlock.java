@@ -7,14 +7,15 @@ import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 
 /**
  * Features of one sort. Written as {@code words:1-2*0.5}: the sort, its range, and what all its
  * features are multiplied by.
  *
  * @param kind the sort
- * @param low shortest n-gram, or for crossings how many words of the prompt; 0 if the sort has no
- *     range
+ * @param low shortest n-gram, or for crossings how many words of the prompt, or for states how many
+ *     numbers a state has, 0 as long as that is not known; 0 if the sort has no range
  * @param high longest n-gram; {@code low} if the sort has no n-grams
  * @param weight greater than 0; the penalty on weights spares features with a greater one
  */
@@ -24,8 +25,9 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
 
   private static final int LONGEST_GRAM = 8;
   private static final int MOST_PROMPT_WORDS = 1024;
+  private static final int WIDEST_STATE = 1 << 16;
   private static final Pattern TEXT =
-      Pattern.compile("([a-z]+)(?::(\\d{1,4})(?:-(\\d{1,4}))?)?(?:\\*(\\d+(?:\\.\\d+)?))?");
+      Pattern.compile("([a-z]+)(?::(\\d{1,5})(?:-(\\d{1,5}))?)?(?:\\*(\\d+(?:\\.\\d+)?))?");
 
   /** The sorts of features. */
   public enum Kind {
@@ -35,6 +37,8 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
     READABILITY(Readability.NAMES),
     /** {@link DiscourseWords}: numbers. */
     DISCOURSE(DiscourseWords.NAMES),
+    /** {@link HiddenStates} of a language model: numbers. */
+    STATES(List.of()),
     /** All numbers of the other blocks once more, each as a piecewise linear curve. */
     CURVES(List.of()),
     /** Hashed n-grams of words of the response. */
@@ -63,11 +67,6 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
       this.names = List.of();
     }
 
-    /** Names of its numbers; none if it has no numbers of its own. */
-    List<String> names() {
-      return names;
-    }
-
     boolean isHashed() {
       return low > 0;
     }
@@ -85,10 +84,13 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
   /** Checks the range and the weight. */
   public FeatureBlock {
     boolean range =
-        !kind.isHashed()
-            ? low == 0 && high == 0
-            : low >= 1 && high >= low && high <= (kind.hasGrams() ? LONGEST_GRAM : low);
-    if (!range || low > MOST_PROMPT_WORDS || !(weight > 0 && Double.isFinite(weight))) {
+        switch (kind) {
+          case STYLE, READABILITY, DISCOURSE, CURVES -> low == 0 && high == 0;
+          case STATES -> low >= 0 && low <= WIDEST_STATE && high == low;
+          case WORDS, CHARACTERS -> low >= 1 && high >= low && high <= LONGEST_GRAM;
+          case CROSSINGS -> low >= 1 && low <= MOST_PROMPT_WORDS && high == low;
+        };
+    if (!range || !(weight > 0 && Double.isFinite(weight))) {
       throw new IllegalArgumentException(
           "no features: %s:%d-%d*%s".formatted(kind, low, high, weight));
     }
@@ -135,10 +137,22 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
     }
   }
 
+  /** Names of its numbers; none if it has no numbers of its own. */
+  List<String> names() {
+    return kind == Kind.STATES
+        ? IntStream.range(0, low).mapToObj(i -> "state_" + i).toList()
+        : kind.names;
+  }
+
+  /** The block itself, or states of so many numbers. */
+  FeatureBlock withStateSize(int size) {
+    return kind == Kind.STATES ? new FeatureBlock(kind, size, size, weight) : this;
+  }
+
   /** The text that {@link #parse} reads. */
   @Override
   public String toString() {
-    String range = kind.isHashed() ? ":" + low + (kind.hasGrams() ? "-" + high : "") : "";
+    String range = low > 0 ? ":" + low + (kind.hasGrams() ? "-" + high : "") : "";
     return kind + range + (weight == 1 ? "" : "*" + weight);
   }
 }

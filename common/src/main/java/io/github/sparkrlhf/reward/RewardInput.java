@@ -19,6 +19,20 @@ final class RewardInput {
    * @param maxTokens longest sequence, at least 3
    */
   static int[] tokens(Tokenizer tokenizer, String prompt, String response, int maxTokens) {
+    Parts parts = parts(tokenizer, prompt, response, maxTokens);
+    return TextExample.concatenated(parts.prompt(), parts.response());
+  }
+
+  /**
+   * What {@link #tokens} puts together.
+   *
+   * @param prompt at least one token
+   * @param response at least one, the end-of-text token last
+   */
+  record Parts(int[] prompt, int[] response) {}
+
+  /** The tokens of prompt and response apart, cut as {@link #tokens} says. */
+  static Parts parts(Tokenizer tokenizer, String prompt, String response, int maxTokens) {
     int[] promptTokens = tokenizer.encodePrompt(prompt);
     int[] responseTokens = tokenizer.encodeResponse(response);
     int excess = promptTokens.length + responseTokens.length - maxTokens;
@@ -28,7 +42,7 @@ final class RewardInput {
       promptTokens = withoutStart(promptTokens, fromPrompt);
       responseTokens = withoutEnd(responseTokens, excess - fromPrompt);
     }
-    return TextExample.concatenated(promptTokens, responseTokens);
+    return new Parts(promptTokens, responseTokens);
   }
 
   /** Whether {@link #tokens} leaves something out. */

@@ -58,7 +58,7 @@ final class TextFeatures implements Serializable {
 
     /** The names of the numbers. */
     List<String> names() {
-      return blocks.stream().flatMap(block -> block.kind().names().stream()).toList();
+      return blocks.stream().flatMap(block -> block.names().stream()).toList();
     }
 
     boolean hasCurves() {
@@ -100,8 +100,7 @@ final class TextFeatures implements Serializable {
     /** The weight of each number's block. */
     double[] numberWeights() {
       return blocks.stream()
-          .flatMapToDouble(
-              block -> block.kind().names().stream().mapToDouble(name -> block.weight()))
+          .flatMapToDouble(block -> block.names().stream().mapToDouble(name -> block.weight()))
           .toArray();
     }
   }
@@ -207,11 +206,6 @@ final class TextFeatures implements Serializable {
     return weights;
   }
 
-  /** The features of a response to a prompt. */
-  SparseVector of(String prompt, String response) {
-    return of(counts(settings, prompt, response));
-  }
-
   /** The features of a text of which this is known. */
   SparseVector of(Counts text) {
     int curves = curveWeight > 0 ? 2 * scale.length : 0;
@@ -280,13 +274,21 @@ final class TextFeatures implements Serializable {
     return WORD.matcher(text.toLowerCase(Locale.ROOT)).results().map(MatchResult::group).toList();
   }
 
-  /** Numbers and buckets of a response to a prompt. */
-  static Counts counts(Settings settings, String prompt, String response) {
+  /**
+   * Numbers and buckets of a response to a prompt.
+   *
+   * @param states asked only if there are states among the blocks
+   */
+  static Counts counts(Settings settings, HiddenStates states, String prompt, String response) {
     List<String> promptWords = words(prompt);
     List<String> words = words(response);
     double[] numbers =
         settings.blocks().stream()
-            .flatMapToDouble(block -> numbers(block, response, promptWords, words))
+            .flatMapToDouble(
+                block ->
+                    block.kind() == FeatureBlock.Kind.STATES
+                        ? Arrays.stream(states.of(prompt, response))
+                        : numbers(block, response, promptWords, words))
             .toArray();
     int[] filled =
         terms(settings, promptWords, words).mapToInt(BucketTerms.Term::bucket).sorted().toArray();
@@ -325,7 +327,7 @@ final class TextFeatures implements Serializable {
       case STYLE -> Arrays.stream(TextStyle.of(response, promptWords, words));
       case READABILITY -> Arrays.stream(Readability.of(response, words));
       case DISCOURSE -> Arrays.stream(DiscourseWords.of(words));
-      case CURVES, WORDS, CHARACTERS, CROSSINGS -> DoubleStream.empty();
+      case STATES, CURVES, WORDS, CHARACTERS, CROSSINGS -> DoubleStream.empty();
     };
   }
 
@@ -341,7 +343,7 @@ final class TextFeatures implements Serializable {
                           .mapToObj(i -> String.join(" ", words.subList(i, i + n))));
       case CHARACTERS -> words.stream().flatMap(word -> characters(block, word));
       case CROSSINGS -> crossings(block.low(), promptWords, words);
-      case STYLE, READABILITY, DISCOURSE, CURVES -> Stream.of();
+      case STYLE, READABILITY, DISCOURSE, STATES, CURVES -> Stream.of();
     };
   }
 

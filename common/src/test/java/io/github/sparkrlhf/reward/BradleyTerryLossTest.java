@@ -44,7 +44,7 @@ class BradleyTerryLossTest {
   private static byte[] text(Random random) {
     String words =
         String.join(" ", Stream.generate(() -> "w" + random.nextInt(20)).limit(6).toList());
-    return TextFeatures.counts(SETTINGS, "", words).toBytes();
+    return TextFeatures.counts(SETTINGS, HiddenStates.NONE, "", words).toBytes();
   }
 
   private static double[] point() {

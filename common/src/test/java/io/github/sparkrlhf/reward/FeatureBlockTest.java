@@ -24,7 +24,11 @@ class FeatureBlockTest {
   @Test
   void writesWhatItReads() {
     for (String list :
-        List.of(FeatureBlock.DEFAULT, "readability*0.25,discourse", "words:2-2*5.5,curves*2.0")) {
+        List.of(
+            FeatureBlock.DEFAULT,
+            "readability*0.25,discourse",
+            "words:2-2*5.5,curves*2.0",
+            "states:64*0.5")) {
       List<FeatureBlock> blocks = FeatureBlock.parse(list);
       String written = String.join(",", blocks.stream().map(FeatureBlock::toString).toList());
 
@@ -41,6 +45,7 @@ class FeatureBlockTest {
         "words:3-2",
         "words:1-9",
         "style:1-2",
+        "states:1-2",
         "crossings:1-2",
         "crossings:2000",
         "style*0",

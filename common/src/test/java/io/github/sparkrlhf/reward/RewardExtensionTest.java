@@ -46,7 +46,7 @@ class RewardExtensionTest {
     for (int i = 0; i < weights.length; i++) {
       weights[i] = i % 5 - 2f;
     }
-    linear = new BradleyTerryModel(features, weights);
+    linear = new BradleyTerryModel(features, HiddenStates.NONE, weights);
     linear.save(folder.resolve("linear"), Map.of());
   }
 

@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.regression.GBTRegressor;
 import org.apache.spark.ml.regression.RandomForestRegressor;
 import org.apache.spark.sql.Dataset;
@@ -258,6 +259,25 @@ class RewardKindsTest {
         .containsExactly(0.5 - 2 * 0.25, -0.25 - 2 * 1.75 * 1.75);
   }
 
+  @Test
+  void anEnsembleScoresSingleRowsAsItScoresTables() {
+    Dataset<Row> rows =
+        SPARK.sql("SELECT 'q' AS prompt, explode(array('1', '4')) AS response").coalesce(1);
+    List<EnsembleModel.Member> members =
+        List.of(
+            new EnsembleModel.Member(new Affine(1, 0), 1, 2),
+            new EnsembleModel.Member(new Affine(-1, 3), 1, 1));
+    JavaSparkContext context = JavaSparkContext.fromSparkContext(SPARK.sparkContext());
+
+    for (EnsembleModel.Rule rule : EnsembleModel.Rule.values()) {
+      EnsembleModel ensemble = new EnsembleModel(members, rule, 2);
+      TextScorer scorer = ensemble.scorer(context);
+      assertThat(List.of(scorer.score("q", "1"), scorer.score("q", "4")))
+          .as(rule.name())
+          .isEqualTo(scores(ensemble, rows));
+    }
+  }
+
   private static List<Double> scores(RewardModel model, Dataset<Row> rows) {
     return model.score(rows).collectAsList().stream()
         .map(row -> row.<Double>getAs("score"))
@@ -306,6 +326,11 @@ class RewardKindsTest {
     @Override
     public Dataset<Row> score(Dataset<Row> rows) {
       return rows.selectExpr("*", slope + "D * double(response) + " + intercept + "D AS score");
+    }
+
+    @Override
+    public TextScorer scorer(JavaSparkContext context) {
+      return (prompt, response) -> slope * Double.parseDouble(response) + intercept;
     }
 
     @Override

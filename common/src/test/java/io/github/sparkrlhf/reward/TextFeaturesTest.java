@@ -93,7 +93,7 @@ class TextFeaturesTest {
   void eachHashedBlockHasTheLengthOfItsWeight() {
     TextFeatures features = features("words:1-2,crossings:8*0.5,characters:3-5*2");
 
-    SparseVector vector = features.of("where is it", "on its way, on its way");
+    SparseVector vector = vector(features, "where is it", "on its way, on its way");
 
     // 3 words and 3 different pairs of them; 3 x 3 crossings.
     assertThat(squares(vector, 0, BUCKETS)).isCloseTo(1, within(1e-9));
@@ -107,10 +107,10 @@ class TextFeaturesTest {
 
   @Test
   void crossesOnlyTheLastWordsOfAPrompt() {
-    SparseVector one = features("crossings:1").of("where is it", "here");
+    SparseVector one = vector(features("crossings:1"), "where is it", "here");
 
     assertThat(one.indices()).hasSize(1);
-    assertThat(one).isEqualTo(features("crossings:1").of("is it", "here"));
+    assertThat(one).isEqualTo(vector(features("crossings:1"), "is it", "here"));
   }
 
   @Test
@@ -120,12 +120,12 @@ class TextFeaturesTest {
     int first = STYLES + TextFeatures.KNOTS * empty;
 
     // Mean 0.25 and scale 1: a 0 lies a quarter left of the middle knot, a 1 lies beyond it.
-    assertThat(curve(features.of("", "word"), first))
+    assertThat(curve(vector(features, "", "word"), first))
         .containsExactly(0, 0, 2 * 0.25, 2 * 0.75, 0, 0, 0);
-    assertThat(curve(features.of("", "..."), first))
+    assertThat(curve(vector(features, "", "..."), first))
         .containsExactly(0, 0, 0, 2 * 0.25, 2 * 0.75, 0, 0);
     int chars = STYLES + TextFeatures.KNOTS * TextStyle.NAMES.indexOf("log_chars");
-    assertThat(curve(features.of("", "x".repeat(1000)), chars))
+    assertThat(curve(vector(features, "", "x".repeat(1000)), chars))
         .as("beyond the last knot")
         .containsExactly(0, 0, 0, 0, 0, 0, 2);
   }
@@ -139,8 +139,8 @@ class TextFeaturesTest {
       @ForAll String prompt, @ForAll String response) {
     TextFeatures features =
         features("style,readability,discourse,curves,words:1-2,characters:3-5,crossings:4");
-    TextFeatures.Counts counts = TextFeatures.counts(features.settings(), prompt, response);
-    SparseVector vector = features.of(prompt, response);
+    TextFeatures.Counts counts = counts(features, prompt, response);
+    SparseVector vector = features.of(counts);
 
     assertThat(Arrays.stream(vector.values())).allMatch(Double::isFinite);
     assertThat(features.difference(counts, counts).numNonzeros()).isZero();
@@ -153,8 +153,8 @@ class TextFeaturesTest {
   @Test
   void aDifferenceIsThatOfTheVectors() {
     TextFeatures features = features("style,curves,words:1-2");
-    TextFeatures.Counts chosen = TextFeatures.counts(features.settings(), "q", "one two, three");
-    TextFeatures.Counts rejected = TextFeatures.counts(features.settings(), "q", "two one");
+    TextFeatures.Counts chosen = counts(features, "q", "one two, three");
+    TextFeatures.Counts rejected = counts(features, "q", "two one");
     double[] expected = features.of(chosen).toArray();
     double[] minus = features.of(rejected).toArray();
     for (int i = 0; i < expected.length; i++) {
@@ -162,6 +162,14 @@ class TextFeaturesTest {
     }
 
     assertThat(features.difference(chosen, rejected).toArray()).isEqualTo(expected);
+  }
+
+  private static TextFeatures.Counts counts(TextFeatures features, String prompt, String response) {
+    return TextFeatures.counts(features.settings(), HiddenStates.NONE, prompt, response);
+  }
+
+  private static SparseVector vector(TextFeatures features, String prompt, String response) {
+    return features.of(counts(features, prompt, response));
   }
 
   private static double squares(SparseVector vector, int from, int to) {

@@ -158,7 +158,8 @@ final class RewardJob extends JobCommand {
 
   @Override
   protected boolean usesTransformers() {
-    return Set.of(RewardKind.TRANSFORMER, RewardKind.MLP, RewardKind.ENSEMBLE).contains(kind);
+    return Set.of(RewardKind.TRANSFORMER, RewardKind.MLP, RewardKind.ENSEMBLE).contains(kind)
+        || kinds.readsStates();
   }
 
   @Override

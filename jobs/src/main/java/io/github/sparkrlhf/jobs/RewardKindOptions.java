@@ -7,6 +7,7 @@ import io.github.sparkrlhf.reward.EnsembleModel;
 import io.github.sparkrlhf.reward.EnsembleTrainer;
 import io.github.sparkrlhf.reward.FeatureBlock;
 import io.github.sparkrlhf.reward.ForestTrainer;
+import io.github.sparkrlhf.reward.HiddenStates;
 import io.github.sparkrlhf.reward.MlpTrainer;
 import io.github.sparkrlhf.reward.PipelineRewardModel;
 import io.github.sparkrlhf.reward.RewardModel;
@@ -32,6 +33,7 @@ final class RewardKindOptions {
       Set.of(
           "regularization",
           "features",
+          "states-model",
           "weigh-pairs",
           "trees",
           "max-depth",
@@ -58,8 +60,15 @@ final class RewardKindOptions {
       paramLabel = "LIST",
       defaultValue = FeatureBlock.DEFAULT,
       description =
-          "bradley-terry: what it reads, as NAME:FROM-TO*WEIGHT: style, readability and discourse (numbers), curves (those numbers as piecewise linear curves), words:1-2 and characters:3-5 (hashed n-grams of the response), crossings:16 (words of the response with that many of the prompt) (default: ${DEFAULT-VALUE}).")
+          "bradley-terry: what it reads, as NAME:FROM-TO*WEIGHT: style, readability, discourse and states (numbers; see --states-model), curves (those numbers as piecewise linear curves), words:1-2 and characters:3-5 (hashed n-grams of the response), crossings:16 (words of the response with that many of the prompt) (default: ${DEFAULT-VALUE}).")
   private String features;
+
+  @Option(
+      names = "--states-model",
+      paramLabel = "DIR",
+      description =
+          "bradley-terry: the model, a language model or a transformer reward model, whose mean hidden states over the response --features states reads; it is copied into the reward model.")
+  private Path statesModel;
 
   @Option(
       names = "--weigh-pairs",
@@ -162,7 +171,8 @@ final class RewardKindOptions {
   static Set<String> ignoredBy(RewardKind kind) {
     Set<String> names = new TreeSet<>(ALL);
     switch (kind) {
-      case BRADLEY_TERRY -> names.removeAll(Set.of("regularization", "features", "weigh-pairs"));
+      case BRADLEY_TERRY ->
+          names.removeAll(Set.of("regularization", "features", "states-model", "weigh-pairs"));
       case RANDOM_FOREST -> names.removeAll(FOREST);
       case GRADIENT_BOOSTED -> {
         names.removeAll(FOREST);
@@ -179,7 +189,15 @@ final class RewardKindOptions {
   /** Checks the options of a kind other than the transformer. */
   void validate(RewardKind kind, Given given, TrainingOptions training) {
     Given.requireNotNegative("regularization", regularization);
-    FeatureBlock.parse(features);
+    boolean states =
+        FeatureBlock.parse(features).stream()
+            .anyMatch(block -> block.kind() == FeatureBlock.Kind.STATES);
+    if (states && statesModel == null) {
+      throw JobFailure.usage("Cannot use features '" + features + "': give --states-model");
+    }
+    if (!states) {
+      given.refuse(Set.of("states-model"), "it is about --features states");
+    }
     Given.requireCount("trees", trees);
     if (maxDepth != null) {
       Given.require(
@@ -224,6 +242,11 @@ final class RewardKindOptions {
     }
   }
 
+  /** Whether a language model is among what the model reads. */
+  boolean readsStates() {
+    return statesModel != null;
+  }
+
   /** Whether the model learns from ratings. */
   boolean ratings() {
     return ratings;
@@ -240,6 +263,9 @@ final class RewardKindOptions {
     if (kind == RewardKind.ENSEMBLE) {
       members.forEach(member -> digests.add(ModelDirectories.digest(member)));
     }
+    if (kind == RewardKind.BRADLEY_TERRY && statesModel != null) {
+      digests.add(ModelDirectories.digest(statesModel));
+    }
     if (kind == RewardKind.PIPELINE) {
       digests.add(ModelDirectories.digest(pipeline));
     }
@@ -253,6 +279,7 @@ final class RewardKindOptions {
           new BradleyTerryTrainer()
               .setRegularization(regularization)
               .setFeatures(FeatureBlock.parse(features))
+              .setStates(statesModel == null ? HiddenStates.NONE : HiddenStates.load(statesModel))
               .setWeighted(weighPairs);
       case RANDOM_FOREST -> forest(ForestTrainer.randomForest(), training.seed());
       case GRADIENT_BOOSTED ->

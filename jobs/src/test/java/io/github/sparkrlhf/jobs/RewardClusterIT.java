@@ -21,7 +21,10 @@ class RewardClusterIT {
   private static final Duration TIMEOUT = Duration.ofMinutes(4);
   private static final Path JAR = Path.of("target", "spark-rlhf.jar").toAbsolutePath();
   private static final Pattern LAST_STEP = Pattern.compile("reward (\\d+)/\\1: loss ([0-9.]+),");
-  private static final int KILL_AFTER_STEP = 16;
+
+  /** A step from the 16th on; with local steps only the last step of a round has a line. */
+  private static final Pattern STEP_TO_KILL_AFTER = Pattern.compile("reward (1[6-9]|[2-9]\\d)/");
+
   private static final int FEWEST_STEPS = 60;
 
   @TempDir static Path directory;
@@ -55,7 +58,7 @@ class RewardClusterIT {
     String killed = "killed-" + localSteps;
     StandaloneCluster.Submission submission =
         train(killed, localSteps, "spark.default.parallelism=4");
-    submission.awaitOutput("reward " + KILL_AFTER_STEP + "/", TIMEOUT);
+    submission.awaitOutput(STEP_TO_KILL_AFTER, TIMEOUT);
     List<ProcessHandle> executors = cluster.awaitExecutors(4, TIMEOUT);
     cluster.kill(executors.get(0));
     assertThat(executors.get(0).isAlive()).isFalse();

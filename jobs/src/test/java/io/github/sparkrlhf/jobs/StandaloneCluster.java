@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.regex.Pattern;
 import org.apache.spark.launcher.JavaModuleOptions;
 
 /**
@@ -181,13 +182,13 @@ final class StandaloneCluster implements AutoCloseable {
     }
 
     /** Waits until the driver has written the text; fails at once when it ends without it. */
-    void awaitOutput(String text, Duration timeout) {
+    void awaitOutput(Pattern text, Duration timeout) {
       StandaloneCluster.this.await(
           "'" + text + "' in " + log,
           timeout,
           () -> {
             boolean running = driver.isAlive();
-            if (output().contains(text)) {
+            if (text.matcher(output()).find()) {
               return true;
             }
             if (!running) {

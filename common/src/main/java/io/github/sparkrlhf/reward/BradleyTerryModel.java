@@ -17,7 +17,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
-import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.ml.linalg.SparseVector;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -27,7 +26,7 @@ import org.apache.spark.sql.Row;
  * features, and the log-odds that people prefer one response to another are the difference of the
  * two rewards.
  */
-public final class BradleyTerryModel implements RewardModel {
+public final class BradleyTerryModel extends TextRewardModel {
   /** The name of the kind. */
   public static final String KIND = "bradley-terry";
 
@@ -46,28 +45,20 @@ public final class BradleyTerryModel implements RewardModel {
   private final TextFeatures features;
   private final HiddenStates states;
   private final float[] weights;
-  private final TextScorer.OnExecutors onExecutors;
 
   BradleyTerryModel(TextFeatures features, HiddenStates states, float[] weights) {
+    super((prompt, response) -> score(features, states, weights, prompt, response));
     if (weights.length != features.size()) {
       throw new IllegalArgumentException("one weight for each feature");
     }
     this.features = features;
     this.states = states;
     this.weights = weights;
-    this.onExecutors =
-        new TextScorer.OnExecutors(
-            (prompt, response) -> score(features, states, weights, prompt, response));
   }
 
   @Override
   public String kind() {
     return KIND;
-  }
-
-  /** The reward of one response. */
-  public double score(String prompt, String response) {
-    return score(features, states, weights, prompt, response);
   }
 
   /**
@@ -105,16 +96,6 @@ public final class BradleyTerryModel implements RewardModel {
                 new FeatureWeight(
                     settings.name(i), effective[i], terms.getOrDefault(i - firstBucket, List.of())))
         .toList();
-  }
-
-  @Override
-  public TextScorer scorer(JavaSparkContext context) {
-    return onExecutors.shared(context);
-  }
-
-  @Override
-  public Dataset<Row> score(Dataset<Row> rows) {
-    return onExecutors.score(rows);
   }
 
   private static double score(

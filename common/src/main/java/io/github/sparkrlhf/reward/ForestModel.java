@@ -12,12 +12,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
-import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 
 /** Regression trees on {@link DenseFeatures}, averaged (random forest) or added up (boosted). */
-public final class ForestModel implements RewardModel {
+public final class ForestModel extends TextRewardModel {
   /** The kind whose trees are averaged (Breiman, 2001). */
   public static final String RANDOM_FOREST = "random-forest";
 
@@ -35,26 +34,18 @@ public final class ForestModel implements RewardModel {
   private final DenseFeatures features;
   private final RegressionForest forest;
   private final float[] importances;
-  private final TextScorer scorer;
-  private final TextScorer.OnExecutors onExecutors;
 
   ForestModel(String kind, DenseFeatures features, RegressionForest forest, float[] importances) {
+    super((prompt, response) -> forest.predict(features.of(prompt, response)));
     this.kind = kind;
     this.features = features;
     this.forest = forest;
     this.importances = importances;
-    this.scorer = (prompt, response) -> forest.predict(features.of(prompt, response));
-    this.onExecutors = new TextScorer.OnExecutors(scorer);
   }
 
   @Override
   public String kind() {
     return kind;
-  }
-
-  /** The reward of one response. */
-  public double score(String prompt, String response) {
-    return scorer.score(prompt, response);
   }
 
   /** The share of each feature in what the trees explain of the targets; they add up to 1. */
@@ -88,16 +79,6 @@ public final class ForestModel implements RewardModel {
                 new FeatureWeight(
                     names.get(i), importances[i], terms.getOrDefault(i - styles, List.of())))
         .toList();
-  }
-
-  @Override
-  public TextScorer scorer(JavaSparkContext context) {
-    return onExecutors.shared(context);
-  }
-
-  @Override
-  public Dataset<Row> score(Dataset<Row> rows) {
-    return onExecutors.score(rows);
   }
 
   @Override

@@ -10,12 +10,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
 
 /** A small feed-forward network on {@link DenseFeatures}. */
-public final class MlpModel implements RewardModel {
+public final class MlpModel extends TextRewardModel {
   /** The name of the kind. */
   public static final String KIND = "mlp";
 
@@ -27,8 +24,6 @@ public final class MlpModel implements RewardModel {
   private final List<Integer> hidden;
   private final float[] weights;
   private final Scaling scaling;
-  private final TextScorer scorer;
-  private final TextScorer.OnExecutors onExecutors;
 
   /**
    * What the network's inputs and output are standardised by.
@@ -48,37 +43,24 @@ public final class MlpModel implements RewardModel {
   }
 
   MlpModel(DenseFeatures features, List<Integer> hidden, float[] weights, Scaling scaling) {
+    super(scorer(features, new MlpNetwork(features.size(), hidden), weights, scaling));
     this.features = features;
     this.hidden = List.copyOf(hidden);
     this.weights = weights;
     this.scaling = scaling;
-    MlpNetwork network = new MlpNetwork(features.size(), hidden);
-    this.scorer =
-        (prompt, response) -> {
-          float[] inputs = scaling.standardised(features.of(prompt, response));
-          return scaling.target()[0] + scaling.target()[1] * network.predict(weights, inputs);
-        };
-    this.onExecutors = new TextScorer.OnExecutors(scorer);
+  }
+
+  private static TextScorer scorer(
+      DenseFeatures features, MlpNetwork network, float[] weights, Scaling scaling) {
+    return (prompt, response) -> {
+      float[] inputs = scaling.standardised(features.of(prompt, response));
+      return scaling.target()[0] + scaling.target()[1] * network.predict(weights, inputs);
+    };
   }
 
   @Override
   public String kind() {
     return KIND;
-  }
-
-  /** The reward of one response. */
-  public double score(String prompt, String response) {
-    return scorer.score(prompt, response);
-  }
-
-  @Override
-  public TextScorer scorer(JavaSparkContext context) {
-    return onExecutors.shared(context);
-  }
-
-  @Override
-  public Dataset<Row> score(Dataset<Row> rows) {
-    return onExecutors.score(rows);
   }
 
   @Override

@@ -47,12 +47,13 @@ class RewardClusterIT {
   @ValueSource(ints = {1, 4})
   void twoAndFourExecutorsWriteTheWeightsOfOneAlthoughOneIsKilled(int localSteps)
       throws IOException {
-    // One task sums all lanes.
+    // One task sums all lanes; beside it another driver has two executors.
     String alone = "alone-" + localSteps;
-    assertTrained(train(alone, localSteps, "spark.cores.max=1", "spark.default.parallelism=1"));
-
     String two = "two-" + localSteps;
+    StandaloneCluster.Submission one =
+        train(alone, localSteps, "spark.cores.max=1", "spark.default.parallelism=1");
     assertTrained(train(two, localSteps, "spark.cores.max=2"));
+    assertTrained(one);
     assertThat(weights(two)).hasSameBinaryContentAs(weights(alone));
 
     String killed = "killed-" + localSteps;

@@ -6,126 +6,319 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
-/** The tables of the suite. The first column of each is the run that wrote the row. */
+/**
+ * The tables of the suite. The first column of each is the run that wrote the row.
+ *
+ * <p>What is said here of tables and columns stands in docs/tables.md and as comments in the
+ * catalog.
+ */
 public enum Table {
-  /** One row per complete run; a run's rows elsewhere are visible because it stands here. */
   RUNS(
+      "complete run; a run's rows elsewhere are visible because it stands here",
+      "every job",
       """
-      job STRING, status STRING, configuration STRING, summary STRING,
-      started_at TIMESTAMP, completed_at TIMESTAMP, version STRING"""),
-  /** One row per vote: somebody compared two responses to a prompt. */
+      job STRING COMMENT 'the command',
+      status STRING COMMENT 'complete, or reopened while forget is at work on it',
+      configuration STRING COMMENT 'all options that can change the result, and fingerprints of the inputs; JSON with sorted keys',
+      summary STRING COMMENT 'what the job counted and measured; JSON with sorted keys',
+      started_at TIMESTAMP COMMENT 'when it began',
+      completed_at TIMESTAMP COMMENT 'when it became visible',
+      version STRING COMMENT 'version of the suite'"""),
   COMPARISONS(
+      "vote: somebody compared two responses to a prompt",
+      "pairs",
       """
-      feedback_id STRING, original_id STRING, pair_id STRING, kind STRING, prompt STRING,
-      messages ARRAY<STRUCT<role: STRING, content: STRING>>, response_a STRING,
-      response_b STRING, swapped BOOLEAN, choice STRING, margin DOUBLE, annotator_id STRING,
-      started_at TIMESTAMP, created_at TIMESTAMP, given_group STRING, group_key STRING,
-      source STRING, split STRING, weight DOUBLE"""),
-  /** One row per distinct unordered pair of responses to a prompt. */
+      feedback_id STRING COMMENT 'id of the comparison, unique in the run',
+      original_id STRING COMMENT 'ids of the rows of the log that it comes from',
+      pair_id STRING COMMENT 'hash of the prompt and its two responses in either order',
+      kind STRING COMMENT 'what people were asked for: comparison, rating, binary or ranking',
+      prompt STRING COMMENT 'the prompt as text',
+      messages ARRAY<STRUCT<role: STRING, content: STRING>> COMMENT 'the prompt as a conversation; null if the log has a text',
+      response_a STRING COMMENT 'the response that was shown first, as far as the log says',
+      response_b STRING COMMENT 'the other response',
+      swapped BOOLEAN COMMENT 'whether response_b is the first of the two in UTF-8 order',
+      choice STRING COMMENT 'a, b or tie',
+      margin DOUBLE COMMENT 'strength of the choice, not negative; null if the log has none',
+      annotator_id STRING COMMENT 'who judged; null if unknown',
+      started_at TIMESTAMP COMMENT 'when they began; null if unknown',
+      created_at TIMESTAMP COMMENT 'when they had judged; null if unknown',
+      given_group STRING COMMENT 'the group as the log says it',
+      group_key STRING COMMENT 'the group that lies in one split as a whole',
+      source STRING COMMENT 'name of the log',
+      split STRING COMMENT 'train, validation or test',
+      weight DOUBLE COMMENT 'how far the annotator counts, 0 to 1; null if unknown'"""),
   PAIRS(
+      "distinct unordered pair of responses to a prompt",
+      "pairs, score",
       """
-      pair_id STRING, prompt STRING, messages ARRAY<STRUCT<role: STRING, content: STRING>>,
-      chosen STRING, rejected STRING, probability DOUBLE, tie_probability DOUBLE,
-      decided BOOLEAN, vote_share DOUBLE, votes INT, ties INT, margin DOUBLE, weight DOUBLE,
-      group_key STRING, source STRING, split STRING"""),
-  /** One row per row of feedback that could not be used, with the reason. */
+      pair_id STRING COMMENT 'hash of the prompt and its two responses in either order',
+      prompt STRING COMMENT 'the prompt as text',
+      messages ARRAY<STRUCT<role: STRING, content: STRING>> COMMENT 'the prompt as a conversation; null if the log has a text',
+      chosen STRING COMMENT 'the response that is more probably the better one',
+      rejected STRING COMMENT 'the other response',
+      probability DOUBLE COMMENT 'P(chosen is better) + P(tie) / 2, from 0.5 to 1',
+      tie_probability DOUBLE COMMENT 'P(neither is better)',
+      decided BOOLEAN COMMENT 'whether chosen is more probable than a tie and than rejected; only such pairs count in accuracies',
+      vote_share DOUBLE COMMENT 'share of the votes for chosen, ties half',
+      votes INT COMMENT 'number of votes',
+      ties INT COMMENT 'votes that neither is better',
+      margin DOUBLE COMMENT 'mean strength of the votes, negative for rejected; without strengths 2 * vote_share - 1',
+      weight DOUBLE COMMENT 'probability that at least one vote was informed, 0 to 1',
+      group_key STRING COMMENT 'the group that lies in one split as a whole',
+      source STRING COMMENT 'name of the log',
+      split STRING COMMENT 'train, validation or test'"""),
   QUARANTINE(
+      "row of feedback that could not be used",
+      "pairs",
       """
-      source STRING, feedback_id STRING, annotator_id STRING, reason STRING, detail STRING,
-      row STRING"""),
-  /** One row per judgement of a single response: a rating, or accepted (1) and rejected (0). */
+      source STRING COMMENT 'name of the log',
+      feedback_id STRING COMMENT 'id of the row',
+      annotator_id STRING COMMENT 'who judged; null if unknown',
+      reason STRING COMMENT 'code of the first rule that it breaks',
+      detail STRING COMMENT 'what breaks the rule, such as the column',
+      row STRING COMMENT 'the whole row as JSON'"""),
   RATINGS(
+      "judgement of a single response: a rating, or accepted (1) and rejected (0)",
+      "pairs",
       """
-      feedback_id STRING, kind STRING, prompt STRING,
-      messages ARRAY<STRUCT<role: STRING, content: STRING>>, response STRING, rating DOUBLE,
-      annotator_id STRING, started_at TIMESTAMP, created_at TIMESTAMP, given_group STRING,
-      group_key STRING, source STRING, split STRING"""),
-  /** One row per annotator: how far their votes can be trusted, and why not. */
+      feedback_id STRING COMMENT 'id of the judgement, unique in the run',
+      kind STRING COMMENT 'rating or binary',
+      prompt STRING COMMENT 'the prompt as text',
+      messages ARRAY<STRUCT<role: STRING, content: STRING>> COMMENT 'the prompt as a conversation; null if the log has a text',
+      response STRING COMMENT 'the response that was judged',
+      rating DOUBLE COMMENT 'the rating on the scale of the log; 1 accepted, 0 rejected',
+      annotator_id STRING COMMENT 'who judged; null if unknown',
+      started_at TIMESTAMP COMMENT 'when they began; null if unknown',
+      created_at TIMESTAMP COMMENT 'when they had judged; null if unknown',
+      given_group STRING COMMENT 'the group as the log says it',
+      group_key STRING COMMENT 'the group that lies in one split as a whole',
+      source STRING COMMENT 'name of the log',
+      split STRING COMMENT 'train, validation or test'"""),
   ANNOTATORS(
+      "annotator: how far their votes can be trusted, and why not",
+      "pairs",
       """
-      annotator_id STRING, votes INT, accuracy DOUBLE, accuracy_low DOUBLE, accuracy_high DOUBLE,
-      weight DOUBLE, confusion ARRAY<ARRAY<DOUBLE>>, agreement DOUBLE, position_bias DOUBLE,
-      position_z DOUBLE, tie_share DOUBLE, median_seconds DOUBLE, contradictions INT,
-      spam BOOLEAN, spam_reason STRING"""),
-  /** How far annotators agree, over all and by source. */
+      annotator_id STRING COMMENT 'who judged',
+      votes INT COMMENT 'their votes',
+      accuracy DOUBLE COMMENT 'expected share of their votes that name the truth',
+      accuracy_low DOUBLE COMMENT 'lower end of its 95 % interval',
+      accuracy_high DOUBLE COMMENT 'upper end of its 95 % interval',
+      weight DOUBLE COMMENT 'how far they count: max(0, 2 * accuracy - 1) of decided votes on decided pairs',
+      confusion ARRAY<ARRAY<DOUBLE>> COMMENT 'P(what they say | truth); rows: truth a, b, tie; columns: what they say',
+      agreement DOUBLE COMMENT 'share of other votes on the same pairs that agree with theirs',
+      position_bias DOUBLE COMMENT 'P(says a | truth b) - P(says b | truth a)',
+      position_z DOUBLE COMMENT 'its distance from 0 in standard errors',
+      tie_share DOUBLE COMMENT 'share of their votes that are ties',
+      median_seconds DOUBLE COMMENT 'median time of a judgement; null if unknown',
+      contradictions INT COMMENT 'pairs on which they voted for both responses',
+      spam BOOLEAN COMMENT 'whether a rule flags them',
+      spam_reason STRING COMMENT 'the rule that flags them; null if none does'"""),
   AGREEMENT(
+      "coefficient, by source and over all",
+      "pairs",
       """
-      source STRING, kind STRING, metric STRING, value DOUBLE, low DOUBLE, high DOUBLE,
-      units BIGINT, judgements BIGINT"""),
-  /** How often rules that do not read the text are right: the baselines of every reward model. */
+      source STRING COMMENT 'name of the log; all over all',
+      kind STRING COMMENT 'what is compared: comparison or rating',
+      metric STRING COMMENT 'raw_agreement, fleiss_kappa or krippendorff_alpha_...',
+      value DOUBLE COMMENT 'the coefficient',
+      low DOUBLE COMMENT 'lower end of its 95 % bootstrap interval over pairs',
+      high DOUBLE COMMENT 'upper end of its 95 % bootstrap interval over pairs',
+      units BIGINT COMMENT 'pairs or responses with at least two judgements',
+      judgements BIGINT COMMENT 'judgements of them'"""),
   BIAS_AUDIT(
+      "rule that does not read the text, by source and split",
+      "pairs",
       """
-      source STRING, split STRING, rule STRING, accuracy DOUBLE, low DOUBLE, high DOUBLE, n BIGINT,
-      undecided BIGINT"""),
-  /** What lies in each split, and how much of it also lies in another one: nothing. */
+      source STRING COMMENT 'name of the log; all over all',
+      split STRING COMMENT 'train, validation or test; all over all',
+      rule STRING COMMENT 'longer, more_lists, more_markdown or first',
+      accuracy DOUBLE COMMENT 'share of the cases that the rule decides in which it is right',
+      low DOUBLE COMMENT 'lower end of its 95 % Wilson interval',
+      high DOUBLE COMMENT 'upper end of its 95 % Wilson interval',
+      n BIGINT COMMENT 'pairs, or votes, that the rule decides',
+      undecided BIGINT COMMENT 'those that it does not decide'"""),
   SPLITS(
+      "split: what lies in it, and how much of that also lies in another one (nothing)",
+      "pairs",
       """
-      split STRING, share DOUBLE, `groups` BIGINT, prompts BIGINT, pairs BIGINT,
-      comparisons BIGINT, shared_groups BIGINT, shared_prompts BIGINT,
-      shared_near_duplicates BIGINT, shared_pairs BIGINT"""),
-  /** One row per two prompts that say the same but for spelling or a few characters. */
+      split STRING COMMENT 'train, validation or test',
+      share DOUBLE COMMENT 'the share of the groups that was asked for',
+      `groups` BIGINT COMMENT 'groups in it',
+      prompts BIGINT COMMENT 'distinct prompts in it',
+      pairs BIGINT COMMENT 'pairs in it',
+      comparisons BIGINT COMMENT 'comparisons in it',
+      shared_groups BIGINT COMMENT 'groups that also lie in another split',
+      shared_prompts BIGINT COMMENT 'prompts that also lie in another split',
+      shared_near_duplicates BIGINT COMMENT 'prompts that nearly say what one in another split says',
+      shared_pairs BIGINT COMMENT 'pairs that also lie in another split'"""),
   DUPLICATES(
+      "two prompts that say the same but for spelling or a few characters",
+      "pairs",
       """
-      kind STRING, prompt_a STRING, prompt_b STRING, similarity DOUBLE, group_key STRING"""),
-  /** Counts of what is odd about a log: contradictions, cycles, duplicates, by source. */
-  FEEDBACK_METRICS("source STRING, metric STRING, value BIGINT"),
-  /** Measurements of reward models. */
+      kind STRING COMMENT 'exact (but for case, punctuation and invisible characters) or near',
+      prompt_a STRING COMMENT 'the one prompt',
+      prompt_b STRING COMMENT 'the other prompt',
+      similarity DOUBLE COMMENT 'Jaccard similarity of their runs of five characters',
+      group_key STRING COMMENT 'the group of both'"""),
+  FEEDBACK_METRICS(
+      "count of what is odd: contradictions, cycles",
+      "pairs",
+      """
+      source STRING COMMENT 'name of the log; all over all',
+      metric STRING COMMENT 'contradicted_pairs, self_contradictions, preference_cycles, ...',
+      value BIGINT COMMENT 'how many there are'"""),
   REWARD_METRICS(
+      "measurement of a reward model",
+      "reward",
       """
-      model STRING, kind STRING, split STRING, slice STRING, slice_value STRING, metric STRING,
-      value DOUBLE, low DOUBLE, high DOUBLE, n BIGINT"""),
-  /** What reward models predict against what people say, bin by bin. */
+      model STRING COMMENT 'last part of the name of the directory of the model',
+      kind STRING COMMENT 'kind of the model',
+      split STRING COMMENT 'train, validation or test',
+      slice STRING COMMENT 'what the measured pairs have in common: all, source, group, length_gap, agreement or feedback_kind',
+      slice_value STRING COMMENT 'which value they have',
+      metric STRING COMMENT 'what is measured',
+      value DOUBLE COMMENT 'the measurement',
+      low DOUBLE COMMENT 'lower end of its 95 % interval',
+      high DOUBLE COMMENT 'upper end of its 95 % interval',
+      n BIGINT COMMENT 'pairs, votes or annotators'"""),
   RELIABILITY(
+      "bin of a reliability diagram: what a reward model predicts against what people say",
+      "reward",
       """
-      model STRING, kind STRING, split STRING, method STRING, bin INT, n BIGINT,
-      predicted DOUBLE, observed DOUBLE, low DOUBLE, high DOUBLE"""),
-  /** What decides the scores of a reward model: its weights in words, and the words of texts. */
+      model STRING COMMENT 'last part of the name of the directory of the model',
+      kind STRING COMMENT 'kind of the model',
+      split STRING COMMENT 'train, validation or test',
+      method STRING COMMENT 'calibration: none, temperature or isotonic',
+      bin INT COMMENT 'number of the bin',
+      n BIGINT COMMENT 'pairs in it',
+      predicted DOUBLE COMMENT 'mean probability of the response that the model prefers',
+      observed DOUBLE COMMENT 'share of people who prefer it',
+      low DOUBLE COMMENT 'lower end of the 95 % Wilson interval of observed',
+      high DOUBLE COMMENT 'upper end of the 95 % Wilson interval of observed'"""),
   EXPLANATIONS(
+      "weight of a reward model, or word of a response",
+      "explain",
       """
-      model STRING, kind STRING, explains STRING, row_id STRING, position INT, item STRING,
-      value DOUBLE, terms ARRAY<STRING>"""),
-  /** Measurements of reward models on pairs that they were not trained on, fold by fold. */
+      model STRING COMMENT 'last part of the name of the directory of the model',
+      kind STRING COMMENT 'kind of the model',
+      explains STRING COMMENT 'weight or word',
+      row_id STRING COMMENT 'the response that the word stands in; null for weights',
+      position INT COMMENT 'rank of the weight or position of the word, from 0',
+      item STRING COMMENT 'the feature or the word',
+      value DOUBLE COMMENT 'the weight, or the score minus that of the response without the word',
+      terms ARRAY<STRING> COMMENT 'what falls into a bucket of the feature, the most frequent first'"""),
   REWARD_FOLDS(
+      "measurement of a candidate on pairs that it was not trained on",
+      "crossvalidate",
       """
-      candidate STRING, kind STRING, fold STRING, metric STRING, value DOUBLE, low DOUBLE,
-      high DOUBLE, n BIGINT"""),
-  /** Rewards of responses, written in parts: the iterations. */
+      candidate STRING COMMENT 'name of the candidate',
+      kind STRING COMMENT 'kind of the model',
+      fold STRING COMMENT 'the fold; null over all',
+      metric STRING COMMENT 'accuracy, mean_fold_accuracy, lift, log_loss, ece, ...',
+      value DOUBLE COMMENT 'the measurement',
+      low DOUBLE COMMENT 'lower end of its 95 % interval',
+      high DOUBLE COMMENT 'upper end of its 95 % interval',
+      n BIGINT COMMENT 'pairs or folds'"""),
   SCORES(
+      "scored response",
+      "score",
       """
-      iteration INT, row_id STRING, prompt STRING, response STRING, score DOUBLE, model STRING,
-      truncated BOOLEAN"""),
-  /** Responses that were chosen by their scores, to learn from. */
-  SELECTED("method STRING, row_id STRING, prompt STRING, response STRING, score DOUBLE"),
-  /** What the best of n responses is worth, one row per n. */
-  BEST_OF_N("n INT, score DOUBLE, low DOUBLE, high DOUBLE, kl_bound DOUBLE, prompts BIGINT"),
-  /** What PPO sampled and learned from, one row per response. */
+      iteration INT COMMENT 'number of the part in which it was written',
+      row_id STRING COMMENT 'id of the row',
+      prompt STRING COMMENT 'the prompt',
+      response STRING COMMENT 'the response',
+      score DOUBLE COMMENT 'its reward; scores of one prompt can be compared',
+      model STRING COMMENT 'last part of the name of the directory of the model',
+      truncated BOOLEAN COMMENT 'whether the texts are longer than the model reads'"""),
+  SELECTED(
+      "response that was chosen by its score, to learn from",
+      "score",
+      """
+      method STRING COMMENT 'best-of-n or rejection-sample',
+      row_id STRING COMMENT 'id of the row',
+      prompt STRING COMMENT 'the prompt',
+      response STRING COMMENT 'the response',
+      score DOUBLE COMMENT 'its reward'"""),
+  BEST_OF_N(
+      "number n: what the best of n responses is worth",
+      "score",
+      """
+      n INT COMMENT 'how many responses there are to choose from',
+      score DOUBLE COMMENT 'expected score of the best of them',
+      low DOUBLE COMMENT 'lower end of its 95 % interval over prompts',
+      high DOUBLE COMMENT 'upper end of its 95 % interval over prompts',
+      kl_bound DOUBLE COMMENT 'log n - (n - 1) / n nats: the most that the KL to the policy can be',
+      prompts BIGINT COMMENT 'prompts with enough responses'"""),
   ROLLOUTS(
+      "sampled response, with what the update saw",
+      "ppo, rollout",
       """
-      iteration INT, rollout_id STRING, prompt_id STRING, sample INT, prompt STRING,
-      response STRING, prompt_tokens ARRAY<INT>, response_tokens ARRAY<INT>, stopped BOOLEAN,
-      sampler_logprobs ARRAY<FLOAT>, logprobs ARRAY<FLOAT>, ref_logprobs ARRAY<FLOAT>,
-      `values` ARRAY<FLOAT>, rewards ARRAY<FLOAT>, advantages ARRAY<FLOAT>, returns ARRAY<FLOAT>,
-      score DOUBLE, kl DOUBLE"""),
-  /** One row per PPO iteration and metric. */
-  PPO_METRICS("iteration INT, metric STRING, value DOUBLE"),
-  /** One row per fine-tuning step and metric. */
-  SFT_METRICS("step INT, epoch INT, metric STRING, value DOUBLE");
+      iteration INT COMMENT 'iteration of ppo; 0 is the policy before it, the last the policy after it. Of rollout the number of the part',
+      rollout_id STRING COMMENT 'id of the prompt and number of the sample, unique in an iteration',
+      prompt_id STRING COMMENT 'id of the prompt',
+      sample INT COMMENT 'number of the sample, from 0',
+      prompt STRING COMMENT 'the prompt, without special tokens',
+      response STRING COMMENT 'the response, without special tokens',
+      prompt_tokens ARRAY<INT> COMMENT 'token ids of the prompt',
+      response_tokens ARRAY<INT> COMMENT 'token ids of the response, the stop token included',
+      stopped BOOLEAN COMMENT 'whether the response ends with a stop token',
+      sampler_logprobs ARRAY<FLOAT> COMMENT 'log-probability of each response token when it was drawn, nats',
+      logprobs ARRAY<FLOAT> COMMENT 'the same, recomputed by the training forward pass; null of rollout, as all that follow',
+      ref_logprobs ARRAY<FLOAT> COMMENT 'log-probability of each response token by the reference, nats',
+      `values` ARRAY<FLOAT> COMMENT 'what the critic expects at each response token',
+      rewards ARRAY<FLOAT> COMMENT 'reward at each response token: KL penalty, score at the end',
+      advantages ARRAY<FLOAT> COMMENT 'advantage of each response token, whitened',
+      returns ARRAY<FLOAT> COMMENT 'return at each response token',
+      score DOUBLE COMMENT 'score of the reward model after scaling and penalty',
+      kl DOUBLE COMMENT 'sum over tokens of logprobs - ref_logprobs, nats'"""),
+  PPO_METRICS(
+      "iteration and metric",
+      "ppo",
+      """
+      iteration INT COMMENT 'iteration; 0 is the policy before, the last the policy after',
+      metric STRING COMMENT 'name, as trl has it',
+      value DOUBLE COMMENT 'the measurement'"""),
+  SFT_METRICS(
+      "step and metric",
+      "sft",
+      """
+      step INT COMMENT 'step, from 1; of a validation the steps before it',
+      epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
+      metric STRING COMMENT 'loss, gradient_norm, lr, tokens, validation_loss or validation_perplexity',
+      value DOUBLE COMMENT 'the measurement'""");
 
   /** The column that names the run, first in every table. */
   public static final String RUN_ID = "run_id";
+
+  private final String row;
+  private final String writers;
 
   // Spark's type is immutable but does not say so.
   @SuppressWarnings("ImmutableEnumChecker")
   private final StructType schema;
 
-  Table(String columns) {
-    StructType run = new StructType().add(RUN_ID, DataTypes.StringType);
-    this.schema = run.merge(StructType.fromDDL(columns), true);
+  Table(String row, String writers, String columns) {
+    this.row = row;
+    this.writers = writers;
+    StructField runId =
+        DataTypes.createStructField(RUN_ID, DataTypes.StringType, true)
+            .withComment("the run that wrote the row");
+    this.schema = new StructType().add(runId).merge(StructType.fromDDL(columns), true);
   }
 
   /** The name in the catalog and, as a view of complete runs, in SQL. */
   public String tableName() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /** What there is one row of, as in "one row per vote". */
+  public String row() {
+    return row;
+  }
+
+  /** The jobs that write it, separated by commas. */
+  public String writers() {
+    return writers;
   }
 
   /** All columns but {@code run_id}, in their order. */
@@ -134,7 +327,7 @@ public enum Table {
     return new StructType(Arrays.copyOfRange(fields, 1, fields.length));
   }
 
-  /** All columns in their order, {@code run_id} first. */
+  /** All columns in their order, {@code run_id} first, with what they mean as comments. */
   public StructType schema() {
     return schema;
   }

@@ -7,6 +7,7 @@ import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -218,16 +219,7 @@ public final class Tables {
     boolean anyRun = exists(Table.RUNS);
     for (Table table : Table.values()) {
       if (anyRun && exists(table)) {
-        spark.sql(
-            "CREATE OR REPLACE TEMPORARY VIEW "
-                + quoted(table.tableName())
-                + " AS SELECT * FROM "
-                + fullName(table)
-                + " WHERE run_id IN (SELECT run_id FROM "
-                + fullName(Table.RUNS)
-                + " WHERE status = '"
-                + COMPLETE
-                + "')");
+        spark.sql(viewStatement(table, fullName(table), fullName(Table.RUNS)));
       } else {
         spark.createDataFrame(List.of(), table.schema()).createOrReplaceTempView(table.tableName());
       }
@@ -291,20 +283,50 @@ public final class Tables {
       addMissingColumns(table);
       return;
     }
+    spark.sql(createStatement(table, fullName(table)));
+  }
+
+  /**
+   * The statement that creates a table if there is none.
+   *
+   * @param name the table's full name, quoted where it must be
+   */
+  static String createStatement(Table table, String name) {
+    String columns =
+        Arrays.stream(table.schema().fields())
+            .map(StructField::toDDL)
+            .collect(Collectors.joining(",\n  "));
     // All rows of a write belong to one run: to distribute them by run would give one task all.
-    spark.sql(
-        "CREATE TABLE IF NOT EXISTS "
-            + fullName(table)
-            + " ("
-            + table.schema().toDDL()
-            + ") USING iceberg PARTITIONED BY ("
-            + Table.RUN_ID
-            + ") TBLPROPERTIES ('write.distribution-mode'='none',"
-            // Enough for names; texts give up their dictionary sooner.
-            + " 'write.parquet.dict-size-bytes'='131072',"
-            + " 'write.spark.fanout.enabled'='true',"
-            + " 'write.metadata.delete-after-commit.enabled'='true',"
-            + " 'write.metadata.previous-versions-max'='20')");
+    return "CREATE TABLE IF NOT EXISTS "
+        + name
+        + " (\n  "
+        + columns
+        + "\n) USING iceberg PARTITIONED BY ("
+        + Table.RUN_ID
+        + ")\nTBLPROPERTIES ('write.distribution-mode'='none',"
+        // Enough for names; texts give up their dictionary sooner.
+        + " 'write.parquet.dict-size-bytes'='131072',"
+        + " 'write.spark.fanout.enabled'='true',"
+        + " 'write.metadata.delete-after-commit.enabled'='true',"
+        + " 'write.metadata.previous-versions-max'='20')";
+  }
+
+  /**
+   * The statement that makes the rows of complete runs a view by the table's bare name.
+   *
+   * @param name the table's full name
+   * @param runs that of the table of runs
+   */
+  static String viewStatement(Table table, String name, String runs) {
+    return "CREATE OR REPLACE TEMPORARY VIEW "
+        + quoted(table.tableName())
+        + " AS SELECT * FROM "
+        + name
+        + " WHERE run_id IN (SELECT run_id FROM "
+        + runs
+        + " WHERE status = '"
+        + COMPLETE
+        + "')";
   }
 
   /** A table that an earlier version made has null in the columns that came later. */

@@ -109,7 +109,9 @@ public enum Table {
   /** One row per PPO iteration and metric. */
   PPO_METRICS("iteration INT, metric STRING, value DOUBLE"),
   /** One row per fine-tuning step and metric. */
-  SFT_METRICS("step INT, epoch INT, metric STRING, value DOUBLE");
+  SFT_METRICS("step INT, epoch INT, metric STRING, value DOUBLE"),
+  /** One row per step of direct preference optimisation and metric. */
+  DPO_METRICS("step INT, epoch INT, metric STRING, value DOUBLE");
 
   /** The column that names the run, first in every table. */
   public static final String RUN_ID = "run_id";

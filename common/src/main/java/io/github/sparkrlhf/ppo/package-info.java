@@ -1,5 +1,6 @@
 /**
- * Proximal policy optimisation: advantages, losses, KL control, the loop.
+ * How a policy is optimised: advantages, losses, KL control and the loop of PPO; direct preference
+ * optimisation.
  *
  * <p>May depend on everything but {@code jobs}.
  */

@@ -285,6 +285,14 @@ public enum Table {
       step INT COMMENT 'step, from 1; of a validation the steps before it',
       epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
       metric STRING COMMENT 'loss, gradient_norm, lr, tokens, validation_loss or validation_perplexity',
+      value DOUBLE COMMENT 'the measurement'"""),
+  DPO_METRICS(
+      "step of direct preference optimisation and metric",
+      "dpo",
+      """
+      step INT COMMENT 'step, from 1; of a validation the steps before it',
+      epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
+      metric STRING COMMENT 'loss, rewards/chosen, rewards/rejected, rewards/accuracies, rewards/margins and others; see dpo.md',
       value DOUBLE COMMENT 'the measurement'""");
 
   /** The column that names the run, first in every table. */

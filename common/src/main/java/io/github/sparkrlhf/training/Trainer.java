@@ -2,6 +2,7 @@ package io.github.sparkrlhf.training;
 
 import io.github.sparkrlhf.lm.ParameterLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -65,29 +66,41 @@ public final class Trainer<E extends Example> {
    *
    * @param step steps done, 1 after the first
    * @param epoch the epoch it belongs to, from 0
-   * @param loss mean over the minibatches, each before its step
    * @param gradientNorm before clipping; after local steps the length of the mean way
    * @param learningRate of the last step
    * @param volume of the minibatch
+   * @param sums of the objective over the minibatches, each before its step
    */
   public record Step(
-      int step, int epoch, double loss, double gradientNorm, double learningRate, Volume volume) {
+      int step,
+      int epoch,
+      double gradientNorm,
+      double learningRate,
+      Volume volume,
+      List<Double> sums) {
+    /** The mean loss. */
+    public double loss() {
+      return sums.get(Objective.LOSS) / sums.get(Objective.COUNT);
+    }
+
     private String line() {
-      return Stream.of(
-              step, epoch, loss, gradientNorm, learningRate, volume.tokens(), volume.positions())
+      return Stream.concat(
+              Stream.of(
+                  step, epoch, gradientNorm, learningRate, volume.tokens(), volume.positions()),
+              sums.stream())
           .map(String::valueOf)
           .collect(Collectors.joining(" "));
     }
 
     private static Step parse(String line) {
-      String[] parts = line.split(" ", -1);
+      List<String> parts = Arrays.asList(line.split(" ", -1));
       return new Step(
-          Integer.parseInt(parts[0]),
-          Integer.parseInt(parts[1]),
-          Double.parseDouble(parts[2]),
-          Double.parseDouble(parts[3]),
-          Double.parseDouble(parts[4]),
-          new Volume(Long.parseLong(parts[5]), Long.parseLong(parts[6])));
+          Integer.parseInt(parts.get(0)),
+          Integer.parseInt(parts.get(1)),
+          Double.parseDouble(parts.get(2)),
+          Double.parseDouble(parts.get(3)),
+          new Volume(Long.parseLong(parts.get(4)), Long.parseLong(parts.get(5))),
+          parts.subList(6, parts.size()).stream().map(Double::valueOf).toList());
     }
   }
 
@@ -245,7 +258,8 @@ public final class Trainer<E extends Example> {
       norm = GradientClipping.globalNorm(round.gradient(), Double.POSITIVE_INFINITY);
       state.optimizer.step(state.weights, round.gradient(), local.outerLearningRate());
     }
-    return new Step(done + count, epoch, round.loss(), norm, rate, round.volume());
+    List<Double> sums = Arrays.stream(round.sums()).boxed().toList();
+    return new Step(done + count, epoch, norm, rate, round.volume(), sums);
   }
 
   /** Whether a multiple of a number lies above the one and not above the other. */

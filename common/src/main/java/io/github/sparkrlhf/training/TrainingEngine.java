@@ -15,6 +15,7 @@ import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
+import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.storage.StorageLevel;
 import scala.Tuple2;
 
@@ -42,12 +43,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
    * @param sums over all lanes, as the objective defines them
    * @param volume of the minibatch
    */
-  public record Round(float[] gradient, double[] sums, Volume volume) {
-    /** The mean loss. */
-    public double loss() {
-      return sums[Objective.LOSS] / sums[Objective.COUNT];
-    }
-  }
+  public record Round(float[] gradient, double[] sums, Volume volume) {}
 
   /**
    * Work on one planned micro-batch that gives one result per row.
@@ -107,29 +103,45 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       LaneSettings settings,
       Objective<E> objective,
       int parallelism) {
+    this(
+        context,
+        lanes(dealt, settings.lanes(), partitions(settings.lanes(), parallelism)),
+        settings,
+        objective,
+        "deal rows into " + settings.lanes() + " lanes");
+  }
+
+  /** An engine over lanes, which are computed and kept here. */
+  private TrainingEngine(
+      JavaSparkContext context,
+      JavaRDD<Lane<E>> lanes,
+      LaneSettings settings,
+      Objective<E> objective,
+      String description) {
     this.context = context;
     this.settings = settings;
     this.objective = objective;
     this.withinOneJvm = Exchange.isWithinOneJvm(context);
-    int partitions = partitions(settings.lanes(), parallelism);
-    int lanesPerPartition = settings.lanes() / partitions;
-    this.lanes =
-        dealt
-            .partitionBy(new LaneRangePartitioner(partitions, lanesPerPartition))
-            .<Lane<E>>mapPartitionsWithIndex(
-                (partition, pairs) ->
-                    lanes(partition * lanesPerPartition, lanesPerPartition, pairs),
-                true)
-            .persist(StorageLevel.MEMORY_AND_DISK());
+    this.lanes = lanes.persist(StorageLevel.MEMORY_AND_DISK());
     this.rows =
         JobDescriptions.described(
             context.sc(),
-            "deal rows into " + settings.lanes() + " lanes",
+            description,
             () -> lanes.map(Lane::size).fold(0, Integer::sum).longValue());
     if (rows == 0) {
       throw JobFailure.dataQuality("Cannot train: there are no rows");
     }
     this.stepsPerEpoch = settings.stepsPerEpoch(rows);
+  }
+
+  private static <E extends Example> JavaRDD<Lane<E>> lanes(
+      JavaPairRDD<Integer, E> dealt, int lanes, int partitions) {
+    int lanesPerPartition = lanes / partitions;
+    return dealt
+        .partitionBy(new LaneRangePartitioner(partitions, lanesPerPartition))
+        .mapPartitionsWithIndex(
+            (partition, pairs) -> lanes(partition * lanesPerPartition, lanesPerPartition, pairs),
+            true);
   }
 
   private static <E extends Example> JavaPairRDD<Integer, E> dealtByHash(
@@ -252,16 +264,52 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
         (exchange, laneIterator) -> {
           List<R> results = new ArrayList<>();
           while (laneIterator.hasNext()) {
-            Lane<E> lane = laneIterator.next();
-            for (int step = 0; step < steps; step++) {
-              for (List<E> batch : lane.microBatches(epoch, step, steps, plan)) {
-                results.addAll(function.apply(exchange.weights(), batch));
-              }
-            }
+            results.addAll(
+                results(laneIterator.next(), epoch, steps, plan, exchange.weights(), function));
           }
           return results.iterator();
         },
         (exchange, results) -> results);
+  }
+
+  /**
+   * An engine over what a function makes of the rows, on the executors that hold them; takes the
+   * place of this one, which is closed. The function sees the micro-batches that the first epoch
+   * will train on.
+   *
+   * @param weights that the function gets; the caller keeps them as long as the engine is in use,
+   *     because rows that are lost with an executor are made again
+   * @param function gives rows of the same ids and lengths
+   */
+  public TrainingEngine<E> prepared(
+      Broadcast<FloatArray> weights, String description, RowFunction<E, E> function) {
+    int steps = stepsPerEpoch;
+    LaneSettings plan = settings;
+    JavaRDD<Lane<E>> made =
+        lanes.map(
+            lane ->
+                new Lane<>(
+                    lane.number(),
+                    results(lane, 0, steps, plan, weights.value().values(), function)));
+    try (this) {
+      return new TrainingEngine<>(context, made, settings, objective, description);
+    }
+  }
+
+  private static <E extends Example, R extends Serializable> List<R> results(
+      Lane<E> lane,
+      int epoch,
+      int steps,
+      LaneSettings plan,
+      float[] weights,
+      RowFunction<E, R> function) {
+    List<R> results = new ArrayList<>();
+    for (int step = 0; step < steps; step++) {
+      for (List<E> batch : lane.microBatches(epoch, step, steps, plan)) {
+        results.addAll(function.apply(weights, batch));
+      }
+    }
+    return results;
   }
 
   /** Work on the lanes of a task. */

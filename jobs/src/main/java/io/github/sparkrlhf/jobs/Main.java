@@ -34,6 +34,7 @@ import picocli.CommandLine.HelpCommand;
       RolloutJob.class,
       ScoreJob.class,
       PpoJob.class,
+      DpoJob.class,
       SqlJob.class
     })
 public final class Main implements Runnable {

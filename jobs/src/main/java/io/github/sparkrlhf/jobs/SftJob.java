@@ -6,6 +6,7 @@ import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Table;
 import io.github.sparkrlhf.training.LanguageModelObjective;
+import io.github.sparkrlhf.training.Objective;
 import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.TextExample;
 import io.github.sparkrlhf.training.Trainables;
@@ -25,7 +26,6 @@ import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.RowFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -200,7 +200,13 @@ final class SftJob extends JobCommand {
         output,
         provenance,
         lora.files(trainables, 0, result.weights(), model.directory(), trained, written.type()));
-    context.run().write(Table.SFT_METRICS, metrics(context, result));
+    context
+        .run()
+        .write(
+            Table.SFT_METRICS,
+            new TrainingMetrics(Table.SFT_METRICS)
+                .add(result, SftJob::ofStep, SftJob::ofMeasurement)
+                .frame(context.spark()));
     context
         .out()
         .printf(
@@ -213,21 +219,12 @@ final class SftJob extends JobCommand {
     return summary;
   }
 
-  private static Dataset<Row> metrics(JobContext context, Trainer.Result result) {
-    List<Row> rows = new ArrayList<>();
-    for (Trainer.Step step : result.steps()) {
-      rows.add(RowFactory.create(step.step(), step.epoch(), "loss", step.loss()));
-      rows.add(RowFactory.create(step.step(), step.epoch(), "gradient_norm", step.gradientNorm()));
-      rows.add(RowFactory.create(step.step(), step.epoch(), "lr", step.learningRate()));
-      rows.add(
-          RowFactory.create(step.step(), step.epoch(), "tokens", (double) step.volume().tokens()));
-    }
-    for (Validation.Measurement measured : result.measurements()) {
-      int step = measured.step();
-      int epoch = measured.epoch();
-      rows.add(RowFactory.create(step, epoch, "validation_loss", measured.loss()));
-      rows.add(RowFactory.create(step, epoch, "validation_perplexity", Math.exp(measured.loss())));
-    }
-    return context.spark().createDataFrame(rows, Table.SFT_METRICS.schemaWithoutRun());
+  private static Map<String, Double> ofStep(List<Double> sums) {
+    return Map.of("loss", sums.get(Objective.LOSS) / sums.get(Objective.COUNT));
+  }
+
+  private static Map<String, Double> ofMeasurement(List<Double> sums) {
+    double loss = sums.get(Objective.LOSS) / sums.get(Objective.COUNT);
+    return Map.of("loss", loss, "perplexity", Math.exp(loss));
   }
 }

@@ -8,7 +8,9 @@ import io.github.sparkrlhf.training.LocalSteps;
 import io.github.sparkrlhf.training.Trainer;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import picocli.CommandLine;
 import picocli.CommandLine.Option;
 
 /** How a model is trained on a fixed set of rows. */
@@ -31,6 +33,27 @@ final class TrainingOptions {
           "seed",
           "checkpoints",
           "checkpoint-every");
+
+  /** Defaults of a job that differ from those here. */
+  abstract static class Defaults implements CommandLine.IDefaultValueProvider {
+    private final Map<String, String> values;
+
+    /**
+     * Other defaults.
+     *
+     * @param values by the option's name without dashes
+     */
+    Defaults(Map<String, String> values) {
+      this.values = Map.copyOf(values);
+    }
+
+    @Override
+    public String defaultValue(CommandLine.Model.ArgSpec argument) {
+      return argument instanceof CommandLine.Model.OptionSpec option
+          ? values.get(option.longestName().replaceFirst("^--", ""))
+          : null;
+    }
+  }
 
   @Option(
       names = "--epochs",

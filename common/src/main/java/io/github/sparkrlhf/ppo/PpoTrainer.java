@@ -10,27 +10,23 @@ import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.FloatArray;
-import io.github.sparkrlhf.training.GradientClipping;
-import io.github.sparkrlhf.training.LaneSettings;
-import io.github.sparkrlhf.training.LearningRateSchedule;
 import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.Trainables;
-import io.github.sparkrlhf.training.TrainingEngine;
-import io.github.sparkrlhf.training.WeightView;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 
 /**
- * Proximal policy optimisation (Schulman et al., 2017) of a language model against a reward model,
- * with a KL penalty to the policy it starts from (Ziegler et al., 2019). Sampling, forward passes
- * and gradients run on the executors; the driver keeps the weights.
+ * Improves a language model against a reward model by an {@link Algorithm}, with a KL penalty to
+ * the policy it starts from (Ziegler et al., 2019). Sampling, forward passes and gradients run on
+ * the executors; the driver keeps the weights.
  */
 public final class PpoTrainer {
   /** What the names of metrics begin with that say how long a phase took. */
@@ -39,7 +35,7 @@ public final class PpoTrainer {
   private final JavaSparkContext context;
   private final PpoSettings settings;
   private final Trainables networks;
-  private final PpoModels models;
+  private final PpoUpdate update;
   private final RewardScores rewardScores;
   private final RolloutSampler sampler;
 
@@ -54,31 +50,31 @@ public final class PpoTrainer {
   /**
    * The trained networks.
    *
-   * @param policy with what it has learned
-   * @param critic likewise
-   * @param trained flat, what was trained of both
+   * @param models the policy and, if there is one, the critic, with what they have learned
+   * @param trained flat, what was trained of all
    */
-  public record Result(LanguageModel policy, LanguageModel critic, float[] trained) {}
+  public record Result(List<LanguageModel> models, float[] trained) {
+    /** The policy. */
+    public LanguageModel policy() {
+      return models.get(PpoModels.POLICY);
+    }
+  }
 
   /**
    * A trainer.
    *
-   * @param networks what to train of two models: the policy to improve, which is also the
-   *     reference; and the critic, of the same tokenizer with a scalar head, usually the reward
-   *     model
+   * @param networks what to train of the policy to improve, which is also the reference; and, if
+   *     the algorithm needs one, of the critic, of the same tokenizer with a scalar head, usually
+   *     the reward model
    */
   public PpoTrainer(
       SparkSession spark, Trainables networks, RewardModel reward, PpoSettings settings) {
     LanguageModel policy = networks.initialModel(PpoModels.POLICY);
-    LanguageModel critic = networks.initialModel(PpoModels.CRITIC);
-    if (!policy.tokenizer().equals(critic.tokenizer())) {
-      throw JobFailure.usage(
-          "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
-    }
+    PpoModels models = models(networks, settings.algorithm());
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.settings = settings;
     this.networks = networks;
-    this.models = new PpoModels(policy.config(), critic.config());
+    this.update = new PpoUpdate(context, networks, models, settings);
     this.rewardScores = new RewardScores(spark, reward, policy.tokenizer());
     this.sampler =
         new RolloutSampler(
@@ -94,11 +90,29 @@ public final class PpoTrainer {
             settings.seed());
   }
 
+  private static PpoModels models(Trainables networks, Algorithm algorithm) {
+    LanguageModel policy = networks.initialModel(PpoModels.POLICY);
+    if (networks.count() != (algorithm.needsCritic() ? 2 : 1)) {
+      throw new IllegalArgumentException(networks.count() + " networks for " + algorithm);
+    }
+    if (!algorithm.needsCritic()) {
+      return new PpoModels(policy.config(), null);
+    }
+    LanguageModel critic = networks.initialModel(PpoModels.CRITIC);
+    if (!policy.tokenizer().equals(critic.tokenizer())) {
+      throw JobFailure.usage(
+          "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
+    }
+    return new PpoModels(policy.config(), critic.config());
+  }
+
   /** Names, shapes and order of all trained parameters, for checkpoints. */
   public List<Safetensors.Tensor> parameterLayout() {
     List<Safetensors.Tensor> tensors = new ArrayList<>();
     tensors.addAll(networks.layout(PpoModels.POLICY).tensors("policy."));
-    tensors.addAll(networks.layout(PpoModels.CRITIC).tensors("critic."));
+    if (settings.algorithm().needsCritic()) {
+      tensors.addAll(networks.layout(PpoModels.CRITIC).tensors("critic."));
+    }
     return tensors;
   }
 
@@ -143,8 +157,9 @@ public final class PpoTrainer {
       }
     }
     return new Result(
-        networks.model(PpoModels.POLICY, state.weights),
-        networks.model(PpoModels.CRITIC, state.weights),
+        IntStream.range(0, networks.count())
+            .mapToObj(model -> networks.model(model, state.weights))
+            .toList(),
         state.weights);
   }
 
@@ -157,9 +172,8 @@ public final class PpoTrainer {
     int iteration = state.iteration;
     long startedNanos = System.nanoTime();
     Map<String, Double> metrics = new LinkedHashMap<>();
-    Experience experience = experience(state, reference, prompts, iteration, metrics);
-    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
-    metrics.putAll(timed(metrics, "update", () -> update(state, experience, iteration)));
+    Experience experience = experience(state, reference, prompts, metrics);
+    metrics.putAll(timed(metrics, "update", () -> update.run(state, experience)));
     state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
     state.iteration = iteration + 1;
     metrics.put("episode", (double) settings.sampling().responses() * state.iteration);
@@ -175,11 +189,10 @@ public final class PpoTrainer {
       Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
       Recorder recorder) {
-    int iteration = settings.iterations();
     Map<String, Double> metrics = new LinkedHashMap<>();
-    Experience experience = experience(state, reference, prompts, iteration, metrics);
-    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
-    recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
+    Experience experience = experience(state, reference, prompts, metrics);
+    recorder.record(
+        state.iteration, RolloutRow.of(state.iteration, experience, rewardScores), metrics);
   }
 
   /** Samples, runs the networks on the samples, scores them. */
@@ -187,8 +200,8 @@ public final class PpoTrainer {
       PpoState state,
       Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
-      int iteration,
       Map<String, Double> metrics) {
+    int iteration = state.iteration;
     List<Rollout> rollouts =
         timed(
             metrics,
@@ -200,38 +213,31 @@ public final class PpoTrainer {
                     settings.sampling().samplesPerPrompt(),
                     iteration));
     List<ForwardPass.Outputs> outputs =
-        timed(metrics, "networks", () -> outputs(state, reference, rollouts, iteration));
+        timed(metrics, "networks", () -> update.outputs(state, reference, rollouts));
     double[] raw = timed(metrics, "scoring", () -> rewardScores.of(rollouts, prompts));
     metrics.put("objective/raw_scores", PpoState.mean(raw));
     state.scaleOnce(raw);
     double[] scores = new double[raw.length];
     for (int row = 0; row < raw.length; row++) {
-      double scaled = state.scaled(raw[row]);
+      Rollout rollout = rollouts.get(row);
       scores[row] =
-          rollouts.get(row).stopped() ? scaled : scaled - settings.reward().missingStopPenalty();
+          settings
+              .reward()
+              .scores()
+              .score(
+                  state.scaled(raw[row]),
+                  rollout.stopped(),
+                  rollout.response().length,
+                  settings.sampling().maxNewTokens());
     }
     Experience experience =
         new Experience(rollouts, outputs, scores, settings, state.kl.coefficient());
     if (iteration == 0) {
-      requireZero(
+      PpoUpdate.requireZero(
           "the KL to the reference before the first step", PpoState.mean(experience.kl), 1e-9);
     }
+    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
     return experience;
-  }
-
-  /** Log-probabilities of policy and reference, and values. */
-  private List<ForwardPass.Outputs> outputs(
-      PpoState state, Broadcast<FloatArray> reference, List<Rollout> rollouts, int iteration) {
-    WeightView view = networks.view();
-    ForwardPass pass = new ForwardPass(models, reference, settings.sampling().temperature());
-    try (TrainingEngine<PpoExample> engine =
-        engine(rollouts.stream().map(PpoExample::of).toList(), iteration)) {
-      return engine.map(
-          state.weights,
-          0,
-          "ppo: log-probabilities and values of iteration " + iteration,
-          (weights, rows) -> pass.apply(view.all(weights), rows));
-    }
   }
 
   /** Runs a phase of an iteration and records its seconds. */
@@ -253,93 +259,18 @@ public final class PpoTrainer {
     return drawn;
   }
 
-  private TrainingEngine<PpoExample> engine(List<PpoExample> examples, int iteration) {
-    PpoObjective objective =
-        new PpoObjective(
-            models,
-            settings.sampling().temperature(),
-            settings.update().clip(),
-            settings.update().valueCoefficient(),
-            settings.update().entropyCoefficient());
-    long seed = new CounterRandom(settings.seed(), "minibatches").bits(iteration);
-    return new TrainingEngine<>(
-        context,
-        examples,
-        new LaneSettings(
-            settings.lanes(), settings.microBatch(), seed, LaneSettings.Order.SHUFFLED),
-        networks.objective(objective));
-  }
-
-  /** Epochs over minibatches; log-probabilities, values and advantages stay fixed. */
-  private Map<String, Double> update(PpoState state, Experience experience, int iteration) {
-    List<PpoMetrics.Minibatch> minibatches = new ArrayList<>();
-    EarlyStop earlyStop = new EarlyStop(settings.update().targetApproxKl());
-    double learningRate = schedule().at(iteration);
-    double gradientNorm = 0;
-    int steps = 0;
-    try (TrainingEngine<PpoExample> engine = engine(experience.examples(), iteration)) {
-      boolean stopped = false;
-      for (int epoch = 0; epoch < settings.update().epochs() && !stopped; epoch++) {
-        for (int step = 0; step < engine.stepsPerEpoch() && !stopped; step++) {
-          TrainingEngine.Round round =
-              engine.round(state.weights, epoch, step, updateName(iteration, epoch, step));
-          PpoMetrics.Minibatch minibatch = PpoObjective.minibatch(round.sums());
-          if (epoch == 0 && step == 0) {
-            requireUntouched(minibatch);
-          }
-          minibatches.add(minibatch);
-          stopped = earlyStop.stopsAt(minibatch.approxKl());
-          if (!stopped) {
-            gradientNorm +=
-                GradientClipping.globalNorm(round.gradient(), settings.update().maxGradientNorm());
-            state.optimizer.step(state.weights, round.gradient(), learningRate);
-            steps++;
-          }
-        }
-      }
-    }
-    Map<String, Double> metrics = new LinkedHashMap<>(PpoMetrics.ofUpdate(minibatches));
-    metrics.put("policy/gradient_norm", gradientNorm / Math.max(1, steps));
-    metrics.put("update/steps", (double) steps);
-    metrics.put("lr", learningRate);
-    return metrics;
-  }
-
-  private LearningRateSchedule schedule() {
-    return new LearningRateSchedule(
-        settings.update().learningRate(),
-        0,
-        settings.iterations(),
-        LearningRateSchedule.Decay.LINEAR,
-        0);
-  }
-
-  private static String updateName(int iteration, int epoch, int step) {
-    return "ppo: iteration " + iteration + ", epoch " + epoch + ", minibatch " + step;
-  }
-
-  /** The first minibatch of the first epoch sees the weights that sampled. */
-  private static void requireUntouched(PpoMetrics.Minibatch minibatch) {
-    requireZero("approx-KL of the first minibatch", minibatch.approxKl(), 1e-9);
-    requireZero("clip fraction of the first minibatch", minibatch.clipFraction(), 0);
-    // The mean of ones, summed in float32.
-    requireZero("ratio − 1 of the first minibatch", minibatch.ratio() - 1, 1e-5);
-  }
-
-  private static void requireZero(String what, double value, double tolerance) {
-    if (!(Math.abs(value) <= tolerance)) {
-      throw JobFailure.failure("Cannot run PPO: " + what + " should be 0 and is " + value);
-    }
-  }
-
   private static String describe(Map<String, Double> metrics) {
+    String values =
+        metrics.containsKey("loss/value_avg")
+            ? String.format(Locale.ROOT, ", value loss %.3f", metrics.get("loss/value_avg"))
+            : "";
     return String.format(
         Locale.ROOT,
-        "score %.3f, KL %.3f nats, length %.1f, value loss %.3f, clipped %.1f %%; sampling %.1f s, networks %.1f s, scoring %.1f s, update %.1f s",
+        "score %.3f, KL %.3f nats, length %.1f%s, clipped %.1f %%; sampling %.1f s, networks %.1f s, scoring %.1f s, update %.1f s",
         metrics.get("objective/raw_scores"),
         metrics.get("objective/kl"),
         metrics.get("response/length_mean"),
-        metrics.get("loss/value_avg"),
+        values,
         100 * metrics.get("policy/clipfrac_avg"),
         metrics.get(SECONDS + "sampling"),
         metrics.get(SECONDS + "networks"),

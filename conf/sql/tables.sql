@@ -298,6 +298,15 @@ CREATE TABLE IF NOT EXISTS rlhf.rlhf.sft_metrics (
 ) USING iceberg PARTITIONED BY (run_id)
 TBLPROPERTIES ('write.distribution-mode'='none', 'write.parquet.dict-size-bytes'='131072', 'write.spark.fanout.enabled'='true', 'write.metadata.delete-after-commit.enabled'='true', 'write.metadata.previous-versions-max'='20');
 
+CREATE TABLE IF NOT EXISTS rlhf.rlhf.dpo_metrics (
+  run_id STRING COMMENT 'the run that wrote the row',
+  step INT COMMENT 'step, from 1; of a validation the steps before it',
+  epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
+  metric STRING COMMENT 'loss, rewards/chosen, rewards/rejected, rewards/accuracies, rewards/margins and others; see dpo.md',
+  value DOUBLE COMMENT 'the measurement'
+) USING iceberg PARTITIONED BY (run_id)
+TBLPROPERTIES ('write.distribution-mode'='none', 'write.parquet.dict-size-bytes'='131072', 'write.spark.fanout.enabled'='true', 'write.metadata.delete-after-commit.enabled'='true', 'write.metadata.previous-versions-max'='20');
+
 CREATE OR REPLACE TEMPORARY VIEW `runs` AS SELECT * FROM rlhf.rlhf.runs WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `comparisons` AS SELECT * FROM rlhf.rlhf.comparisons WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `pairs` AS SELECT * FROM rlhf.rlhf.pairs WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
@@ -319,3 +328,4 @@ CREATE OR REPLACE TEMPORARY VIEW `best_of_n` AS SELECT * FROM rlhf.rlhf.best_of_
 CREATE OR REPLACE TEMPORARY VIEW `rollouts` AS SELECT * FROM rlhf.rlhf.rollouts WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `ppo_metrics` AS SELECT * FROM rlhf.rlhf.ppo_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `sft_metrics` AS SELECT * FROM rlhf.rlhf.sft_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
+CREATE OR REPLACE TEMPORARY VIEW `dpo_metrics` AS SELECT * FROM rlhf.rlhf.dpo_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');

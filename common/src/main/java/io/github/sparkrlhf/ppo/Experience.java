@@ -167,6 +167,14 @@ final class Experience {
     metrics.put("advantages/mean", moments.mean());
     metrics.put("advantages/variance", moments.variance());
     metrics.put("kl_coef", klCoefficient);
+    List<int[]> responses = rollouts.stream().map(Rollout::response).toList();
+    metrics.put(
+        "response/repetition",
+        responses.stream().mapToDouble(Repetition::within).average().orElseThrow());
+    double distinct = Repetition.distinct(responses);
+    if (!Double.isNaN(distinct)) {
+      metrics.put("response/distinct_2", distinct);
+    }
     return metrics;
   }
 }

@@ -4,7 +4,9 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
 
 /**
  * Metrics of an iteration under the names that analysts know from {@code trl}, over valid tokens
@@ -95,6 +97,7 @@ public final class PpoMetrics {
     double stops = stops(responses.stopped());
     metrics.put("response/truncated_share", 1 - stops / rows);
     metrics.put("val/num_eos_tokens", stops);
+    metrics.put("val/not_finite", notFinite(responses));
     if (responses.values() != null) {
       metrics.put(
           "val/explained_variance",
@@ -144,6 +147,15 @@ public final class PpoMetrics {
 
   private static double average(List<Minibatch> minibatches, ToDoubleFunction<Minibatch> metric) {
     return mean(minibatches.stream().mapToDouble(metric).toArray());
+  }
+
+  /** How many of the networks' outputs are NaN or infinite. */
+  private static double notFinite(Responses responses) {
+    return Stream.of(responses.logprobs(), responses.refLogprobs(), responses.values())
+        .filter(Objects::nonNull)
+        .flatMapToDouble(rows -> Arrays.stream(flat(rows)))
+        .filter(value -> !Double.isFinite(value))
+        .count();
   }
 
   private static double stops(boolean[] stopped) {
@@ -217,7 +229,7 @@ public final class PpoMetrics {
     return sum;
   }
 
-  private static double mean(double[] values) {
+  static double mean(double[] values) {
     return sum(values) / values.length;
   }
 

@@ -176,14 +176,8 @@ final class PpoObjective implements Objective<PpoExample> {
 
   private void ratioSums(
       double[] sums, NDArray ratio, NDArray logProbabilities, NDArray old, NDArray advantages) {
-    PpoLoss.Clip clip = settings.clip();
     sums[SQUARED_LOG_RATIO] = logProbabilities.sub(old).square().sum().getFloat();
-    NDArray free = advantages.mul(ratio);
-    NDArray clipped = TensorLoss.clippedObjective(ratio, advantages, clip).lt(free);
-    if (clip.isDual()) {
-      clipped = clipped.logicalOr(free.neg().gt(TensorLoss.dualBound(advantages, clip)));
-    }
-    sums[CLIPPED] = count(clipped);
+    sums[CLIPPED] = count(TensorLoss.isClipped(ratio, advantages, settings.clip()));
     sums[RATIO] = ratio.sum().getFloat();
   }
 

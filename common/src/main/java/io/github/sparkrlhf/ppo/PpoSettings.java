@@ -12,6 +12,7 @@ import java.io.Serializable;
  * @param sampling how responses are drawn
  * @param reward what a response is worth
  * @param update how policy and critic learn from it
+ * @param watchdog when the training is thought to go wrong
  * @param lanes that responses are dealt into, a power of two
  * @param checkpointEveryIterations iterations between two checkpoints
  * @param seed of everything random
@@ -22,6 +23,7 @@ public record PpoSettings(
     Sampling sampling,
     Reward reward,
     Update update,
+    WatchdogSettings watchdog,
     int lanes,
     int checkpointEveryIterations,
     long seed)

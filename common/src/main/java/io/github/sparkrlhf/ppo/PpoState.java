@@ -5,15 +5,17 @@ import io.github.sparkrlhf.training.Checkpoint;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.Trainer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** What the driver carries from iteration to iteration, and a checkpoint keeps. */
 final class PpoState {
   private static final String BETA = "kl_coef";
-  private static final String SCORE_MEAN = "score_mean";
-  private static final String SCORE_DEVIATION = "score_std";
+  private static final String SCALES = "score_scales";
+  private static final String WATCHDOG = "watchdog";
 
   /** What is trained of policy and critic, flat; stepped in place. */
   final float[] weights;
@@ -22,11 +24,23 @@ final class PpoState {
   KlController kl;
   int iteration;
 
-  private final ScoreSettings.Scaling scaling;
-  private double scoreMean = Double.NaN;
-  private double scoreDeviation = 1;
+  /** Of each reward model; empty before the first responses are scored. */
+  List<ScoreScale> scales = List.of();
+
+  final Watchdog watchdog;
+
+  /** Whether the watchdog has ended the training. Not part of a checkpoint: it is made again. */
+  boolean stopped;
+
+  private final PpoSettings settings;
+
+  /** Those of the best iteration so far, before its update; null if none is to be kept. */
+  private float[] bestWeights;
 
   private PpoState(Trainables networks, PpoSettings settings) {
+    this.settings = settings;
+    this.watchdog = new Watchdog(settings.watchdog());
+    this.bestWeights = settings.watchdog().keepsBest() ? networks.initial().clone() : null;
     this.weights = networks.initial().clone();
     PpoSettings.Update update = settings.update();
     double criticScale = update.criticLearningRate() / update.learningRate();
@@ -40,7 +54,6 @@ final class PpoState {
     }
     this.optimizer = new AdamW(weights.length, segments, new AdamW.Settings(0.9, 0.999, 1e-5, 0));
     this.kl = settings.reward().kl();
-    this.scaling = settings.reward().scores().scaling();
   }
 
   /** The state before the first iteration, or that of a checkpoint. */
@@ -56,8 +69,9 @@ final class PpoState {
     Map<String, String> extras = checkpoint.extras();
     iteration = Math.toIntExact(checkpoint.step());
     kl = kl.withCoefficient(Double.parseDouble(extras.get(BETA)));
-    scoreMean = Double.parseDouble(extras.get(SCORE_MEAN));
-    scoreDeviation = Double.parseDouble(extras.get(SCORE_DEVIATION));
+    scales = extras.get(SCALES).lines().map(ScoreScale::parse).toList();
+    watchdog.remember(extras.get(WATCHDOG));
+    bestWeights = checkpoint.bestWeights();
   }
 
   Checkpoint checkpoint() {
@@ -65,40 +79,45 @@ final class PpoState {
         iteration,
         weights,
         optimizer,
+        bestWeights,
         Map.of(
-            BETA, Double.toString(kl.coefficient()),
-            SCORE_MEAN, Double.toString(scoreMean),
-            SCORE_DEVIATION, Double.toString(scoreDeviation)));
+            BETA,
+            Double.toString(kl.coefficient()),
+            SCALES,
+            scales.stream().map(ScoreScale::line).collect(Collectors.joining("\n")),
+            WATCHDOG,
+            watchdog.memory()));
   }
 
-  /** The first responses are the reference policy's: their scores set the scale. */
-  void scaleOnce(double[] raw) {
-    if (!Double.isNaN(scoreMean)) {
-      return;
-    }
-    scoreMean = scaling == ScoreSettings.Scaling.NONE ? 0 : mean(raw);
-    if (scaling == ScoreSettings.Scaling.STANDARDIZE) {
-      double squares = 0;
-      for (double score : raw) {
-        squares += (score - scoreMean) * (score - scoreMean);
-      }
-      double deviation = Math.sqrt(squares / raw.length);
-      // Equal scores have a deviation of some rounding errors.
-      boolean varied = deviation > 1e-6 * Math.max(1, Math.abs(scoreMean));
-      scoreDeviation = varied ? deviation : 1;
+  /**
+   * The first responses are the reference policy's: their scores set the scale.
+   *
+   * @param raw [models][rows]
+   */
+  void scaleOnce(double[][] raw) {
+    if (scales.isEmpty()) {
+      ScoreSettings.Scaling scaling = settings.reward().scores().scaling();
+      scales = Arrays.stream(raw).map(scores -> ScoreScale.of(scores, scaling)).toList();
     }
   }
 
-  /** A score on the scale of the first responses. */
-  double scaled(double raw) {
-    return (raw - scoreMean) / scoreDeviation;
+  /**
+   * Has the watchdog look at the iteration before its update, and keeps the weights if they are the
+   * best so far.
+   *
+   * @return reasons for alarm
+   */
+  List<String> look(Map<String, Double> metrics) {
+    List<String> alarms = watchdog.look(iteration, metrics);
+    if (bestWeights != null && watchdog.bestIteration() == iteration) {
+      System.arraycopy(weights, 0, bestWeights, 0, weights.length);
+    }
+    return alarms;
   }
 
-  static double mean(double[] values) {
-    double sum = 0;
-    for (double value : values) {
-      sum += value;
-    }
-    return sum / values.length;
+  /** Ends the training with the best weights. */
+  void stop() {
+    System.arraycopy(bestWeights, 0, weights, 0, weights.length);
+    stopped = true;
   }
 }

@@ -5,7 +5,6 @@ import io.github.sparkrlhf.lm.Safetensors;
 import io.github.sparkrlhf.policy.Rollout;
 import io.github.sparkrlhf.policy.RolloutSampler;
 import io.github.sparkrlhf.policy.SamplingOptions;
-import io.github.sparkrlhf.reward.RewardModel;
 import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.training.Checkpoints;
@@ -15,9 +14,7 @@ import io.github.sparkrlhf.training.Trainables;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
@@ -29,14 +26,12 @@ import org.apache.spark.sql.SparkSession;
  * the executors; the driver keeps the weights.
  */
 public final class PpoTrainer {
-  /** What the names of metrics begin with that say how long a phase took. */
-  static final String SECONDS = "seconds/";
-
   private final JavaSparkContext context;
   private final PpoSettings settings;
   private final Trainables networks;
   private final PpoUpdate update;
-  private final RewardScores rewardScores;
+  private final ResponseScorer scorer;
+  private final RewardSources sources;
   private final RolloutSampler sampler;
 
   /**
@@ -52,8 +47,18 @@ public final class PpoTrainer {
    *
    * @param models the policy and, if there is one, the critic, with what they have learned
    * @param trained flat, what was trained of all
+   * @param iterations how many were done; the rows of the final policy are those of this iteration
+   * @param stopped whether the watchdog ended the training
+   * @param bestIteration whose weights these are if it did
+   * @param alarms of the watchdog
    */
-  public record Result(List<LanguageModel> models, float[] trained) {
+  public record Result(
+      List<LanguageModel> models,
+      float[] trained,
+      int iterations,
+      boolean stopped,
+      int bestIteration,
+      List<Watchdog.Alarm> alarms) {
     /** The policy. */
     public LanguageModel policy() {
       return models.get(PpoModels.POLICY);
@@ -66,16 +71,19 @@ public final class PpoTrainer {
    * @param networks what to train of the policy to improve, which is also the reference; and, if
    *     the algorithm needs one, of the critic, of the same tokenizer with a scalar head, usually
    *     the reward model
+   * @throws JobFailure usage, if the critic's tokenizer is not the policy's, or a shaping
+   *     expression gives no number
    */
   public PpoTrainer(
-      SparkSession spark, Trainables networks, RewardModel reward, PpoSettings settings) {
+      SparkSession spark, Trainables networks, RewardSources sources, PpoSettings settings) {
     LanguageModel policy = networks.initialModel(PpoModels.POLICY);
     PpoModels models = models(networks, settings.algorithm());
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.settings = settings;
     this.networks = networks;
     this.update = new PpoUpdate(context, networks, models, settings);
-    this.rewardScores = new RewardScores(spark, reward, policy.tokenizer());
+    this.sources = sources;
+    this.scorer = new ResponseScorer(spark, sources, policy.tokenizer());
     this.sampler =
         new RolloutSampler(
             context,
@@ -143,10 +151,9 @@ public final class PpoTrainer {
                 new FloatArray(networks.initialModel(PpoModels.POLICY).weights().clone()));
     try {
       Broadcast<FloatArray> reference = networks.base().orElse(own);
-      while (state.iteration < settings.iterations()) {
-        Map<String, Double> metrics = iterate(state, reference, prompts, recorder);
-        progress.step(state.iteration, describe(metrics));
-        if (state.iteration % settings.checkpointEveryIterations() == 0) {
+      while (state.iteration < settings.iterations() && !state.stopped) {
+        iterate(state, reference, prompts, recorder, progress);
+        if (!state.stopped && state.iteration % settings.checkpointEveryIterations() == 0) {
           checkpoints.save(state.checkpoint());
         }
       }
@@ -160,27 +167,69 @@ public final class PpoTrainer {
         IntStream.range(0, networks.count())
             .mapToObj(model -> networks.model(model, state.weights))
             .toList(),
-        state.weights);
+        state.weights,
+        state.iteration,
+        state.stopped,
+        state.watchdog.bestIteration(),
+        state.watchdog.alarms());
   }
 
-  /** Samples, learns from the samples, records both. */
-  private Map<String, Double> iterate(
+  /** Samples, learns from the samples unless the watchdog stops, records both. */
+  private void iterate(
       PpoState state,
       Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
-      Recorder recorder) {
+      Recorder recorder,
+      Progress progress) {
     int iteration = state.iteration;
     long startedNanos = System.nanoTime();
     Map<String, Double> metrics = new LinkedHashMap<>();
     Experience experience = experience(state, reference, prompts, metrics);
-    metrics.putAll(timed(metrics, "update", () -> update.run(state, experience)));
+    List<String> alarms = state.look(metrics);
+    boolean stops =
+        !alarms.isEmpty() && settings.watchdog().action() == WatchdogSettings.Action.STOP;
+    if (!stops) {
+      stops = update(state, experience, metrics, alarms);
+    }
     state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
     state.iteration = iteration + 1;
     metrics.put("episode", (double) settings.sampling().responses() * state.iteration);
-    metrics.put(
-        "eps", settings.sampling().responses() / ((System.nanoTime() - startedNanos) / 1e9));
-    recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
-    return metrics;
+    IterationReport.addSpeed(
+        metrics, settings.sampling().responses(), (System.nanoTime() - startedNanos) / 1e9);
+    recorder.record(iteration, RolloutRow.of(iteration, experience, scorer), metrics);
+    progress.step(state.iteration, IterationReport.line(metrics));
+    for (String alarm : alarms) {
+      progress.note("watchdog, iteration " + iteration + ": " + alarm);
+    }
+    if (stops) {
+      state.stop();
+      progress.note(
+          "stopped by the watchdog after iteration %d; kept the weights before the update of iteration %d"
+              .formatted(iteration, Math.max(0, state.watchdog.bestIteration())));
+    }
+  }
+
+  /**
+   * The update of an iteration.
+   *
+   * @param alarms gets the reason if a loss or gradient is not finite and the watchdog stops then
+   * @return whether it does
+   */
+  private boolean update(
+      PpoState state, Experience experience, Map<String, Double> metrics, List<String> alarms) {
+    try {
+      metrics.putAll(IterationReport.timed(metrics, "update", () -> update.run(state, experience)));
+      return false;
+    } catch (JobFailure failure) {
+      if (failure.kind() != JobFailure.Kind.NOT_FINITE
+          || settings.watchdog().action() != WatchdogSettings.Action.STOP) {
+        throw failure;
+      }
+      alarms.add(failure.getMessage());
+      state.watchdog.alarm(state.iteration, failure.getMessage());
+      metrics.merge("watchdog/alarms", 1.0, Double::sum);
+      return true;
+    }
   }
 
   /** The last rows are the final policy's, as those of iteration 0 are the reference policy's. */
@@ -191,8 +240,7 @@ public final class PpoTrainer {
       Recorder recorder) {
     Map<String, Double> metrics = new LinkedHashMap<>();
     Experience experience = experience(state, reference, prompts, metrics);
-    recorder.record(
-        state.iteration, RolloutRow.of(state.iteration, experience, rewardScores), metrics);
+    recorder.record(state.iteration, RolloutRow.of(state.iteration, experience, scorer), metrics);
   }
 
   /** Samples, runs the networks on the samples, scores them. */
@@ -203,7 +251,7 @@ public final class PpoTrainer {
       Map<String, Double> metrics) {
     int iteration = state.iteration;
     List<Rollout> rollouts =
-        timed(
+        IterationReport.timed(
             metrics,
             "sampling",
             () ->
@@ -213,39 +261,63 @@ public final class PpoTrainer {
                     settings.sampling().samplesPerPrompt(),
                     iteration));
     List<ForwardPass.Outputs> outputs =
-        timed(metrics, "networks", () -> update.outputs(state, reference, rollouts));
-    double[] raw = timed(metrics, "scoring", () -> rewardScores.of(rollouts, prompts));
-    metrics.put("objective/raw_scores", PpoState.mean(raw));
-    state.scaleOnce(raw);
-    double[] scores = new double[raw.length];
-    for (int row = 0; row < raw.length; row++) {
-      Rollout rollout = rollouts.get(row);
-      scores[row] =
-          settings
-              .reward()
-              .scores()
-              .score(
-                  state.scaled(raw[row]),
-                  rollout.stopped(),
-                  rollout.response().length,
-                  settings.sampling().maxNewTokens());
-    }
+        IterationReport.timed(
+            metrics, "networks", () -> update.outputs(state, reference, rollouts));
+    ResponseScorer.Scores scores =
+        IterationReport.timed(metrics, "scoring", () -> scorer.of(rollouts, prompts));
+    state.scaleOnce(scores.raw());
+    double[] worth = worth(state, rollouts, scores);
+    addScores(metrics, scores);
     Experience experience =
-        new Experience(rollouts, outputs, scores, settings, state.kl.coefficient());
+        new Experience(rollouts, outputs, worth, settings, state.kl.coefficient());
     if (iteration == 0) {
       PpoUpdate.requireZero(
-          "the KL to the reference before the first step", PpoState.mean(experience.kl), 1e-9);
+          "the KL to the reference before the first step", PpoMetrics.mean(experience.kl), 1e-9);
     }
     metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
     return experience;
   }
 
-  /** Runs a phase of an iteration and records its seconds. */
-  private static <T> T timed(Map<String, Double> metrics, String phase, Supplier<T> work) {
-    long startedNanos = System.nanoTime();
-    T result = work.get();
-    metrics.put(SECONDS + phase, (System.nanoTime() - startedNanos) / 1e9);
-    return result;
+  /** What each response is worth, all models and terms together. */
+  private double[] worth(PpoState state, List<Rollout> rollouts, ResponseScorer.Scores scores) {
+    double[] worth = new double[rollouts.size()];
+    for (int row = 0; row < worth.length; row++) {
+      double scaled = 0;
+      for (int model = 0; model < scores.raw().length; model++) {
+        scaled +=
+            sources.models().get(model).weight()
+                * state.scales.get(model).scaled(scores.raw()[model][row]);
+      }
+      Rollout rollout = rollouts.get(row);
+      worth[row] =
+          settings
+                  .reward()
+                  .scores()
+                  .score(
+                      scaled,
+                      rollout.stopped(),
+                      rollout.response().length,
+                      settings.sampling().maxNewTokens())
+              + scores.shaping()[row];
+    }
+    return worth;
+  }
+
+  private void addScores(Map<String, Double> metrics, ResponseScorer.Scores scores) {
+    double sum = 0;
+    for (int model = 0; model < scores.raw().length; model++) {
+      RewardSources.Weighted source = sources.models().get(model);
+      double mean = PpoMetrics.mean(scores.raw()[model]);
+      sum += source.weight() * mean;
+      if (scores.raw().length > 1) {
+        metrics.put("objective/raw_scores/" + source.name(), mean);
+      }
+    }
+    metrics.put("objective/raw_scores", sum);
+    if (!sources.shaping().isEmpty()) {
+      metrics.put("objective/shaping", PpoMetrics.mean(scores.shaping()));
+    }
+    scores.watched().ifPresent(each -> metrics.put(Watchdog.WATCHED, PpoMetrics.mean(each)));
   }
 
   private List<RolloutSampler.Prompt> drawn(List<RolloutSampler.Prompt> prompts, int iteration) {
@@ -257,24 +329,5 @@ public final class PpoTrainer {
       drawn.add(prompts.get(order[i]));
     }
     return drawn;
-  }
-
-  private static String describe(Map<String, Double> metrics) {
-    String values =
-        metrics.containsKey("loss/value_avg")
-            ? String.format(Locale.ROOT, ", value loss %.3f", metrics.get("loss/value_avg"))
-            : "";
-    return String.format(
-        Locale.ROOT,
-        "score %.3f, KL %.3f nats, length %.1f%s, clipped %.1f %%; sampling %.1f s, networks %.1f s, scoring %.1f s, update %.1f s",
-        metrics.get("objective/raw_scores"),
-        metrics.get("objective/kl"),
-        metrics.get("response/length_mean"),
-        values,
-        100 * metrics.get("policy/clipfrac_avg"),
-        metrics.get(SECONDS + "sampling"),
-        metrics.get(SECONDS + "networks"),
-        metrics.get(SECONDS + "scoring"),
-        metrics.get(SECONDS + "update"));
   }
 }

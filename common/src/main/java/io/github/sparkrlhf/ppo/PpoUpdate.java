@@ -61,7 +61,7 @@ final class PpoUpdate {
     int iteration = state.iteration;
     List<PpoMetrics.Minibatch> minibatches = new ArrayList<>();
     EarlyStop earlyStop = new EarlyStop(settings.update().targetApproxKl());
-    double learningRate = schedule().at(iteration);
+    double learningRate = schedule().at(iteration) * state.watchdog.learningRateFactor();
     double gradientNorm = 0;
     int steps = 0;
     PpoObjective objective = objective(state);

@@ -15,7 +15,7 @@ import org.apache.spark.sql.RowFactory;
  */
 public record RolloutRow(Row row) {
 
-  static List<RolloutRow> of(int iteration, Experience experience, RewardScores texts) {
+  static List<RolloutRow> of(int iteration, Experience experience, ResponseScorer texts) {
     List<RolloutRow> rows = new ArrayList<>();
     for (int i = 0; i < experience.rollouts.size(); i++) {
       Rollout rollout = experience.rollouts.get(i);

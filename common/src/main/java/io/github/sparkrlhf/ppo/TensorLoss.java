@@ -44,12 +44,19 @@ final class TensorLoss {
   }
 
   /** A·clip(ρ, 1 − ε, 1 + ε) of each token. */
-  static NDArray clippedObjective(NDArray ratio, NDArray advantages, PpoLoss.Clip clip) {
+  private static NDArray clippedObjective(NDArray ratio, NDArray advantages, PpoLoss.Clip clip) {
     return advantages.mul(ratio.clip(1 - clip.low(), 1 + clip.high()));
   }
 
+  /** Where a bound and not the ratio decides the loss. */
+  static NDArray isClipped(NDArray ratio, NDArray advantages, PpoLoss.Clip clip) {
+    NDArray free = advantages.mul(ratio);
+    NDArray clipped = clippedObjective(ratio, advantages, clip).lt(free);
+    return clip.isDual() ? clipped.logicalOr(free.neg().gt(dualBound(advantages, clip))) : clipped;
+  }
+
   /** −A·c where A is negative, and more than any loss elsewhere. Only for a dual clip. */
-  static NDArray dualBound(NDArray advantages, PpoLoss.Clip clip) {
+  private static NDArray dualBound(NDArray advantages, PpoLoss.Clip clip) {
     NDManager manager = advantages.getManager();
     NDArray bound = advantages.mul(Scalars.of(manager, (float) -clip.dual()));
     return bound.maximum(

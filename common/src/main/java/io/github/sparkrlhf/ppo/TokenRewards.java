@@ -28,7 +28,7 @@ public final class TokenRewards {
     }
     float[] rewards = new float[kl.length];
     for (int t = 0; t < kl.length; t++) {
-      double reward = -beta * kl[t];
+      double reward = 0 - beta * kl[t];
       rewards[t] = (float) (t == kl.length - 1 ? reward + score : reward);
     }
     requireSum(rewards, kl, score, beta);

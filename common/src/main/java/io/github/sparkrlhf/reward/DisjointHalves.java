@@ -23,6 +23,15 @@ public final class DisjointHalves {
   private DisjointHalves() {}
 
   /**
+   * Whether a row lies in a half, by its column {@code prompt}.
+   *
+   * @param half 1 or 2
+   */
+  public static Column contains(int half) {
+    return pmod(xxhash64(col("prompt"), lit("disjoint halves")), lit(2)).equalTo(half - 1);
+  }
+
+  /**
    * Fits both models and measures them.
    *
    * @param name what the model of all pairs is called in the results
@@ -34,9 +43,8 @@ public final class DisjointHalves {
    */
   public static Dataset<Row> metrics(
       RewardTrainer trainer, String name, Dataset<Row> train, Dataset<Row> heldOut) {
-    Column half = pmod(xxhash64(col("prompt"), lit("disjoint halves")), lit(2));
-    RewardModel first = trainer.fit(train.where(half.equalTo(0)));
-    RewardModel second = trainer.fit(train.where(half.equalTo(1)));
+    RewardModel first = trainer.fit(train.where(contains(1)));
+    RewardModel second = trainer.fit(train.where(contains(2)));
     List<PairOutcome> byFirst = PairOutcomes.of(first, heldOut, null);
     List<PairOutcome> bySecond = PairOutcomes.of(second, heldOut, null);
     List<Row> rows = new ArrayList<>();

@@ -270,7 +270,7 @@ class PpoLossTest {
   }
 
   @Test
-  void theClipRangeMayBeAsymmetric() {
+  void item16TheClipRangeMayBeAsymmetric() {
     float[][] old = {{0, 0}};
     float[][] logprobs = {{(float) Math.log(1.25), (float) Math.log(0.75)}};
     Clip clip = new Clip(0.2, 0.3, 0.2);
@@ -281,6 +281,20 @@ class PpoLossTest {
     assertThat(policy.loss()).isCloseTo((-1.25 + 0.8) / 2, within(1e-6));
     assertThat(policy.gradient()[0][0]).isCloseTo(-1.25 / 2, within(1e-6));
     assertThat(policy.gradient()[0][1]).isZero();
+  }
+
+  @Test
+  void item16ADualClipBoundsWhatABadResponseCostsHoweverLikelyItHasBecome() {
+    float[][] old = {{0, 0, 0}};
+    float[][] logprobs = {{(float) Math.log(5), (float) Math.log(2), (float) Math.log(5)}};
+    Clip clip = new Clip(0.2, 0.2, 0.2, 3);
+    PpoLoss.Policy policy =
+        PpoLoss.policy(logprobs, old, new float[][] {{-1, -1, 1}}, new int[] {3}, clip, 3);
+    assertThat(policy.loss()).isCloseTo((3 + 2 - 1.2) / 3, within(1e-6));
+    assertThat(policy.clipFraction()).isCloseTo(2 / 3.0, within(1e-12));
+    assertThat(policy.gradient()[0][0]).isZero();
+    assertThat(policy.gradient()[0][1]).isCloseTo(2 / 3.0, within(1e-6));
+    assertThat(policy.gradient()[0][2]).isZero();
   }
 
   @Test

@@ -25,7 +25,8 @@ class PpoMetricsTest {
         .containsEntry("response/length_mean", 1.25)
         .containsEntry("response/length_max", 2.0)
         .containsEntry("response/truncated_share", 0.25)
-        .containsEntry("val/num_eos_tokens", 3.0);
+        .containsEntry("val/num_eos_tokens", 3.0)
+        .containsEntry("val/not_finite", 0.0);
     double penalty = -0.1 * (0.5 + 2) / 4;
     assertThat(metrics.get("objective/non_score_reward")).isCloseTo(penalty, within(1e-12));
     assertThat(metrics.get("objective/rlhf_reward")).isCloseTo(3 + penalty, within(1e-12));

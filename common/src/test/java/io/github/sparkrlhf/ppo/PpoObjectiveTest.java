@@ -135,6 +135,51 @@ class PpoObjectiveTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "TOKEN, RESPONSES, K2",
+    "TOKEN, MAX_TOKENS, K3",
+    "RESPONSE, RESPONSES, K3",
+    "RESPONSE_MEAN, TOKENS, K2"
+  })
+  void theGradientIsTheSlopeOfTheLossOfAPolicyWithoutCritic(
+      RatioLevel ratio, Averaging averaging, KlEstimator estimator) {
+    float[] moved = Arrays.copyOf(moved(0.01), MODELS.policySize());
+    List<PpoExample> rows = learnable(10);
+    PpoObjective objective =
+        new PpoObjective(
+            new PpoModels(POLICY.config(), null),
+            SAMPLING,
+            new LossSettings(new PpoLoss.Clip(0.2, 0.2, 0.2, 3), ratio, averaging, 0, 0.1),
+            new PpoObjective.Penalty(estimator, 0.5),
+            true);
+    float[] gradient = new float[moved.length];
+    double[] sums = objective.compute(moved, rows, gradient);
+    assertThat(sums[PpoObjective.KL]).isPositive();
+    assertThat(objective.minibatch(sums).valueLoss()).isNaN();
+    double norm = norm(gradient, 0, moved.length);
+    double step = 1e-3;
+    double up = loss(objective, along(moved, gradient, 0, moved.length, step / norm), rows);
+    double down = loss(objective, along(moved, gradient, 0, moved.length, -step / norm), rows);
+    assertThat((up - down) / (2 * step)).isCloseTo(norm, within(0.05 * norm));
+  }
+
+  @Test
+  void aPolicyThatDoesNotLearnYetHasNoGradient() {
+    PpoObjective objective =
+        new PpoObjective(
+            MODELS,
+            SAMPLING,
+            new LossSettings(CLIP, RatioLevel.TOKEN, Averaging.TOKENS, 0.1, 0.01),
+            PpoObjective.Penalty.NONE,
+            false);
+    float[] gradient = new float[WEIGHTS.length];
+    Arrays.fill(gradient, 7);
+    objective.compute(moved(0.01), learnable(5), gradient);
+    assertThat(norm(gradient, 0, MODELS.criticOffset())).isZero();
+    assertThat(norm(gradient, MODELS.criticOffset(), WEIGHTS.length)).isPositive();
+  }
+
   @Test
   void coefficientsScaleTheirPartOfTheGradientOnly() {
     float[] moved = moved(0.01);

@@ -86,6 +86,19 @@ class AdamWTest {
   }
 
   @Test
+  void aRangeThatBeginsLateStaysAndThenTakesItsFirstStepAsAFirstStep() {
+    List<Segment> segments = List.of(new Segment(0, 1, 1, true), new Segment(1, 1, 1, true, 2));
+    AdamW optimiser = new AdamW(2, segments, new Settings(0.9, 0.999, 1e-8, 0.5));
+    float[] weights = {1, 1};
+    optimiser.step(weights, new float[] {1, 1}, 0.1);
+    float afterOne = weights[0];
+    optimiser.step(weights, new float[] {1, 1}, 0.1);
+    assertThat(weights[1]).isEqualTo(1);
+    optimiser.step(weights, new float[] {1, 1}, 0.1);
+    assertThat(weights[1]).isEqualTo(afterOne);
+  }
+
+  @Test
   void aRestoredOptimiserContinuesToTheBit() {
     AdamW straight = whole(2, TORCH_DEFAULTS);
     float[] weights = {1, -1};

@@ -176,7 +176,7 @@ class TrainingEngineTest {
               .orElseThrow();
       assertThatThrownBy(() -> engine.round(new float[2], 0, 0, "test"))
           .isInstanceOfSatisfying(
-              JobFailure.class, e -> assertThat(e.kind()).isEqualTo(JobFailure.Kind.FAILURE))
+              JobFailure.class, e -> assertThat(e.kind()).isEqualTo(JobFailure.Kind.NOT_FINITE))
           .hasMessage(
               "Cannot train: loss or gradient is not a finite number for a micro-batch with the rows "
                   + together);

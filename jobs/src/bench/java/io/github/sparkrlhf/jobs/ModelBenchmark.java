@@ -21,7 +21,9 @@ import io.github.sparkrlhf.ppo.PpoLoss;
 import io.github.sparkrlhf.ppo.PpoSettings;
 import io.github.sparkrlhf.ppo.PpoTrainer;
 import io.github.sparkrlhf.ppo.RatioLevel;
+import io.github.sparkrlhf.ppo.RewardSources;
 import io.github.sparkrlhf.ppo.ScoreSettings;
+import io.github.sparkrlhf.ppo.WatchdogSettings;
 import io.github.sparkrlhf.reward.PairExample;
 import io.github.sparkrlhf.reward.PairwiseObjective;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
@@ -425,7 +427,7 @@ final class ModelBenchmark implements Callable<Integer> {
         new PpoTrainer(
             spark,
             Trainables.all(model, scorer),
-            new TransformerRewardModel(scorer),
+            RewardSources.of(new TransformerRewardModel(scorer)),
             ppoSettings());
     Map<String, Double> seconds = new TreeMap<>();
     trainer.train(
@@ -470,6 +472,7 @@ final class ModelBenchmark implements Callable<Integer> {
             new LossSettings(PpoLoss.Clip.DEFAULT, RatioLevel.TOKEN, Averaging.TOKENS, 0.1, 0),
             1,
             Double.POSITIVE_INFINITY),
+        WatchdogSettings.QUIET,
         threads,
         1000,
         1);

@@ -5,10 +5,11 @@ import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.policy.RolloutSampler;
+import io.github.sparkrlhf.ppo.IterationReport;
 import io.github.sparkrlhf.ppo.PpoSettings;
 import io.github.sparkrlhf.ppo.PpoTrainer;
+import io.github.sparkrlhf.ppo.RewardSources;
 import io.github.sparkrlhf.reward.RewardModel;
-import io.github.sparkrlhf.reward.RewardModels;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Table;
@@ -47,18 +48,13 @@ final class PpoJob extends JobCommand {
       description = "The language model to improve; also the reference policy.")
   private Path policy;
 
-  @Option(
-      names = "--reward",
-      required = true,
-      paramLabel = "DIR",
-      description = "The reward model, of any kind.")
-  private Path reward;
+  @Mixin private RewardSourceOptions rewardSources;
 
   @Option(
       names = "--critic",
       paramLabel = "DIR",
       description =
-          "Model that the critic of ppo starts from (default: the reward model if it is a transformer with the policy's tokenizer, else the policy with a new head).")
+          "Model that the critic of ppo starts from (default: the first reward model if it is a transformer with the policy's tokenizer, else the policy with a new head).")
   private Path critic;
 
   @Option(
@@ -75,20 +71,34 @@ final class PpoJob extends JobCommand {
       description = "Directory of checkpoints to resume from (default: <output>.checkpoints).")
   private Path checkpoints;
 
+  @Option(
+      names = "--print-samples-every",
+      paramLabel = "ITERATIONS",
+      defaultValue = "0",
+      description =
+          "Print three responses of every so many iterations; 0 for none (default: ${DEFAULT-VALUE}).")
+  private int printSamplesEvery;
+
   @Mixin private PpoOptions options;
+  @Mixin private WatchdogOptions watchdog;
   @Mixin private LoraOptions lora;
   @Mixin private WeightOptions written;
 
   @Override
   protected void validate(Given given) {
+    rewardSources.validate();
     options.validate(given);
+    watchdog.validate(given, rewardSources.hasWatcher());
+    Given.require(printSamplesEvery >= 0, "print-samples-every", printSamplesEvery, "at least 0");
     lora.validate(given);
   }
 
   @Override
   protected Set<String> optionsOutsideIdentity() {
     Set<String> names = new HashSet<>(CheckpointDirectories.OPTIONS);
+    names.add("print-samples-every");
     names.addAll(options.outsideIdentity());
+    names.addAll(watchdog.outsideIdentity(rewardSources.hasWatcher()));
     names.addAll(lora.outsideIdentity());
     return names;
   }
@@ -107,10 +117,8 @@ final class PpoJob extends JobCommand {
   protected List<String> inputFingerprints(JobContext context) {
     List<String> fingerprints =
         new ArrayList<>(
-            List.of(
-                promptOptions.fingerprint(context.spark()),
-                ModelDirectories.digest(policy),
-                ModelDirectories.digest(reward)));
+            List.of(promptOptions.fingerprint(context.spark()), ModelDirectories.digest(policy)));
+    fingerprints.addAll(rewardSources.fingerprints());
     if (critic != null) {
       fingerprints.add(ModelDirectories.digest(critic));
     }
@@ -120,15 +128,15 @@ final class PpoJob extends JobCommand {
   @Override
   protected Map<String, Object> execute(JobContext context) {
     ModelDirectories.requireFree(output, context.run().id());
-    PpoSettings settings = options.settings();
+    PpoSettings settings = options.settings(watchdog.settings());
     LanguageModel start = LanguageModel.load(policy);
     if (start.config().head() != TransformerConfig.Head.CAUSAL_LM) {
       throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
     }
-    RewardModel rewardModel = RewardModels.load(reward);
+    RewardSources sources = rewardSources.load();
     List<Network> initial = new ArrayList<>(List.of(new Network("policy", start, policy)));
     if (settings.algorithm().needsCritic()) {
-      initial.add(critic(start, rewardModel));
+      initial.add(critic(start, sources.models().get(0).model()));
     }
     try (Trainables networks =
         lora.trainables(
@@ -137,17 +145,17 @@ final class PpoJob extends JobCommand {
             initial.stream().map(Network::directory).toList(),
             initial.stream().map(Network::model).toArray(LanguageModel[]::new))) {
       context.out().println(networks.describeTraffic());
-      PpoTrainer trainer = new PpoTrainer(context.spark(), networks, rewardModel, settings);
+      PpoTrainer trainer = new PpoTrainer(context.spark(), networks, sources, settings);
       PpoTrainer.Result result =
           trainer.train(
               prompts(context, initial, settings),
               CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
-              new IterationTables(context),
+              new SamplePrinter(new IterationTables(context), context.out(), printSamplesEvery),
               new Progress(context.out(), "ppo", settings.iterations()));
       // An earlier attempt under the same run id may have had more iterations.
-      context.run().removeIterationsAfter(Table.ROLLOUTS, settings.iterations());
-      context.run().removeIterationsAfter(Table.PPO_METRICS, settings.iterations());
-      Map<String, Object> summary = summary(context, settings);
+      context.run().removeIterationsAfter(Table.ROLLOUTS, result.iterations());
+      context.run().removeIterationsAfter(Table.PPO_METRICS, result.iterations());
+      Map<String, Object> summary = summary(context, settings, result);
       summary.putAll(networks.traffic());
       publish(context, networks, initial, result, summary);
       context.out().println("Policy in " + output.resolve("policy"));
@@ -174,7 +182,7 @@ final class PpoJob extends JobCommand {
     }
     if (rewardModel instanceof TransformerRewardModel transformer
         && transformer.model().tokenizer().equals(start.tokenizer())) {
-      return new Network(CRITIC, transformer.model(), reward);
+      return new Network(CRITIC, transformer.model(), rewardSources.first());
     }
     return new Network(
         CRITIC,
@@ -199,14 +207,26 @@ final class PpoJob extends JobCommand {
         settings.algorithm().needsCritic() ? "policy and critic have" : "the policy has");
   }
 
-  private Map<String, Object> summary(JobContext context, PpoSettings settings) {
+  private static Map<String, Object> summary(
+      JobContext context, PpoSettings settings, PpoTrainer.Result result) {
     Map<String, Object> summary = new LinkedHashMap<>();
     summary.put("algorithm", settings.algorithm().toString());
-    summary.put("iterations", settings.iterations());
-    summary.put("responses", (long) settings.iterations() * settings.sampling().responses());
+    summary.put("iterations", result.iterations());
+    summary.put("responses", (long) result.iterations() * settings.sampling().responses());
+    summary.put("alarms", alarms(result));
+    if (result.stopped()) {
+      summary.put("stopped_by_watchdog", true);
+      summary.put("kept_iteration", Math.max(0, result.bestIteration()));
+    }
     summary.put("before", metrics(context, 0));
-    summary.put("after", metrics(context, settings.iterations()));
+    summary.put("after", metrics(context, result.iterations()));
     return summary;
+  }
+
+  private static List<String> alarms(PpoTrainer.Result result) {
+    return result.alarms().stream()
+        .map(alarm -> "iteration " + alarm.iteration() + ": " + alarm.reason())
+        .toList();
   }
 
   /** All metrics of an iteration but its speed: the same run has the same summary. */
@@ -216,11 +236,12 @@ final class PpoJob extends JobCommand {
         context
             .run()
             .rows(Table.PPO_METRICS)
-            .filter(
-                "iteration = " + iteration + " AND metric <> 'eps' AND metric NOT LIKE 'seconds/%'")
+            .filter("iteration = " + iteration)
             .select("metric", "value")
             .collectAsList()) {
-      metrics.put(row.getString(0), row.getDouble(1));
+      if (!IterationReport.isTiming(row.getString(0))) {
+        metrics.put(row.getString(0), row.getDouble(1));
+      }
     }
     return metrics;
   }
@@ -235,7 +256,7 @@ final class PpoJob extends JobCommand {
     provenance.put(ModelDirectories.RUN_ID, context.run().id());
     provenance.put("job", "ppo");
     provenance.put("parent", policy.toString());
-    provenance.put("reward", reward.toString());
+    provenance.put("reward", rewardSources.described());
     provenance.put("inputs", context.inputs());
     ModelDirectories.publish(
         output,

@@ -6,6 +6,7 @@ import io.github.sparkrlhf.ppo.LossSettings;
 import io.github.sparkrlhf.ppo.PpoLoss;
 import io.github.sparkrlhf.ppo.PpoSettings;
 import io.github.sparkrlhf.ppo.RatioLevel;
+import io.github.sparkrlhf.ppo.WatchdogSettings;
 import java.util.HashSet;
 import java.util.Set;
 import picocli.CommandLine.Mixin;
@@ -310,11 +311,7 @@ final class PpoOptions {
     return seed;
   }
 
-  Algorithm algorithm() {
-    return algorithm;
-  }
-
-  PpoSettings settings() {
+  PpoSettings settings(WatchdogSettings watchdog) {
     return new PpoSettings(
         algorithm,
         iterations,
@@ -337,6 +334,7 @@ final class PpoOptions {
             loss(),
             maxGradientNorm,
             targetApproxKl == null ? Double.POSITIVE_INFINITY : targetApproxKl),
+        watchdog,
         lanes,
         checkpointEvery,
         seed);

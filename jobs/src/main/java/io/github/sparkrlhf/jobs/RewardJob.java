@@ -1,5 +1,7 @@
 package io.github.sparkrlhf.jobs;
 
+import static org.apache.spark.sql.functions.expr;
+
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.reward.DisjointHalves;
 import io.github.sparkrlhf.reward.RatingEvaluation;
@@ -78,6 +80,13 @@ final class RewardJob extends JobCommand {
   private boolean disjointHalves;
 
   @Option(
+      names = "--half",
+      paramLabel = "1|2",
+      description =
+          "Fit on this half of the training pairs; a prompt lies in one half. A model of the other half can watch a training against this one (default: all training pairs).")
+  private Integer half;
+
+  @Option(
       names = "--plots",
       paramLabel = "DIR",
       description =
@@ -101,6 +110,10 @@ final class RewardJob extends JobCommand {
   @Override
   protected void validate(Given given) {
     given.refuse(ignored(), "it is no option of --kind " + kind);
+    if (half != null) {
+      Given.require(half == 1 || half == 2, "half", half, "1 or 2");
+      given.refuse(Set.of("ratings", "listwise"), "--half is of pairs");
+    }
     if (kind == RewardKind.TRANSFORMER) {
       transformer.validate(given, training);
     } else {
@@ -174,7 +187,9 @@ final class RewardJob extends JobCommand {
   @Override
   protected Map<String, Object> execute(JobContext context) {
     ModelDirectories.requireFree(output, context.run().id());
-    Dataset<Row> pairs = context.tables().rows(Table.PAIRS, resolvedRun);
+    Dataset<Row> all = context.tables().rows(Table.PAIRS, resolvedRun);
+    Dataset<Row> pairs =
+        half == null ? all : all.filter(expr("split <> 'train'").or(DisjointHalves.contains(half)));
     Dataset<Row> train = pairs.filter("split = 'train'");
     if (train.isEmpty() && !kinds.ratings()) {
       throw JobFailure.dataQuality(
@@ -223,7 +238,8 @@ final class RewardJob extends JobCommand {
       Given given = new Given(new CommandLine(job).parseArgs(all.toArray(String[]::new)));
       job.validate(given);
       given.refuse(
-          Set.of("ratings", "listwise", "pairs-run", "checkpoints"), "candidates learn from folds");
+          Set.of("ratings", "listwise", "half", "pairs-run", "checkpoints"),
+          "candidates learn from folds");
     } catch (CommandLine.ParameterException e) {
       throw JobFailure.usage("Cannot compare candidate '" + name + "': " + e.getMessage());
     }

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -184,6 +185,51 @@ class ModelJobsTest {
           .hasSameSizeAs(LanguageModel.load(base).weights())
           .isNotEqualTo(LanguageModel.load(base).weights());
     }
+  }
+
+  @Test
+  void halvesOfTheTrainingPairsAreDisjointAndTheOtherSplitsWhole() {
+    step("reward", "--half", "1", "--output", path("half-1"));
+    step("reward", "--half", "2", "--output", path("half-2"));
+    String pairs =
+        "SELECT sum(if(model = 'bradley-terry', n, 0)), sum(if(model LIKE 'half-%', n, 0)), min(n) FROM reward_metrics WHERE metric = 'accuracy' AND slice = 'all' AND model IN ('bradley-terry', 'half-1', 'half-2') AND split ";
+    Row train = tables().sql(pairs + "= 'train'").first();
+    assertThat(train.getLong(1)).isEqualTo(train.getLong(0));
+    assertThat(train.getLong(2)).isPositive();
+    Row others = tables().sql(pairs + "<> 'train'").first();
+    assertThat(others.getLong(1)).isEqualTo(2 * others.getLong(0));
+  }
+
+  @Test
+  void aWatchedTrainingWithoutCriticStopsAndKeepsThePolicyWithinBounds() {
+    List<String> command = new ArrayList<>(Arrays.asList(ppo("bradley-terry", "rloo")));
+    command.addAll(
+        List.of("--algorithm", "rloo", "--samples-per-prompt", "2", "--print-samples-every", "1"));
+    command.addAll(List.of("--reward", path("transformer") + "=0.5"));
+    command.addAll(List.of("--shaping", "-0.01 * tokens", "--watch-reward", path("transformer")));
+    command.addAll(List.of("--watchdog-action", "stop", "--watch-max-kl", "1e-9"));
+    CommandLineRun run = run(command.toArray(String[]::new));
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    assertThat(run.out())
+        .contains("  iteration 0, score ", "    > ")
+        .contains("ppo: watchdog, iteration 1: the KL in nats per response is")
+        .contains("kept the weights before the update of iteration 0");
+    assertThat(folder.resolve("rloo/critic")).doesNotExist();
+    assertThat(LanguageModel.load(folder.resolve("rloo/policy")).weights())
+        .isEqualTo(LanguageModel.load(folder.resolve("policy")).weights());
+    Row row =
+        tables()
+            .sql(
+                "SELECT max(iteration), count(*), count(values), sum(if(iteration = 2, abs(kl), 0)), max(summary), max(summary LIKE '%\"algorithm\":\"rloo\"%') FROM rollouts JOIN runs USING (run_id) WHERE configuration LIKE '%rloo%'")
+            .first();
+    assertThat(row.getInt(0)).isEqualTo(2);
+    assertThat(row.getLong(1)).isEqualTo(96);
+    assertThat(row.getLong(2)).as("values of a critic").isZero();
+    assertThat(row.getDouble(3)).as("KL of the policy that was kept").isZero();
+    assertThat(row.getString(4))
+        .contains("\"stopped_by_watchdog\":true", "\"kept_iteration\":0", "above 0.000")
+        .contains("objective/raw_scores/transformer", "watchdog/scores", "objective/shaping");
+    assertThat(row.getBoolean(5)).isTrue();
   }
 
   @Test

@@ -34,6 +34,8 @@ import picocli.CommandLine.HelpCommand;
       RolloutJob.class,
       ScoreJob.class,
       PpoJob.class,
+      EvaluateJob.class,
+      ReportJob.class,
       SqlJob.class
     })
 public final class Main implements Runnable {

@@ -304,6 +304,21 @@ CREATE TABLE IF NOT EXISTS rlhf.rlhf.dpo_metrics (
   epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
   metric STRING COMMENT 'loss, rewards/chosen, rewards/rejected, rewards/accuracies, rewards/margins and others; see dpo.md',
   value DOUBLE COMMENT 'the measurement'
+CREATE TABLE IF NOT EXISTS rlhf.rlhf.evaluations (
+  run_id STRING COMMENT 'the run that wrote the row',
+  candidate STRING COMMENT 'name of the policy, as the command gives it',
+  opponent STRING COMMENT 'what it is compared with: another candidate or reference; null if with nothing',
+  source_run STRING COMMENT 'the run that has the responses',
+  policy STRING COMMENT 'directory of the policy that gave them',
+  reward STRING COMMENT 'last part of the name of the directory of the reward model; null if it takes no part',
+  slice STRING COMMENT 'what the prompts have in common: all, prompt_length, or as the command names it',
+  slice_value STRING COMMENT 'which value they have',
+  metric STRING COMMENT 'what is measured',
+  value DOUBLE COMMENT 'the measurement',
+  low DOUBLE COMMENT 'lower end of its 95 % interval; null if it has none',
+  high DOUBLE COMMENT 'upper end of its 95 % interval; null if it has none',
+  n BIGINT COMMENT 'prompts, or of human votes the pairs',
+  prompts STRING COMMENT 'hash of all prompts: only rows with the same can be compared'
 ) USING iceberg PARTITIONED BY (run_id)
 TBLPROPERTIES ('write.distribution-mode'='none', 'write.parquet.dict-size-bytes'='131072', 'write.spark.fanout.enabled'='true', 'write.metadata.delete-after-commit.enabled'='true', 'write.metadata.previous-versions-max'='20');
 
@@ -329,3 +344,4 @@ CREATE OR REPLACE TEMPORARY VIEW `rollouts` AS SELECT * FROM rlhf.rlhf.rollouts 
 CREATE OR REPLACE TEMPORARY VIEW `ppo_metrics` AS SELECT * FROM rlhf.rlhf.ppo_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `sft_metrics` AS SELECT * FROM rlhf.rlhf.sft_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `dpo_metrics` AS SELECT * FROM rlhf.rlhf.dpo_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
+CREATE OR REPLACE TEMPORARY VIEW `evaluations` AS SELECT * FROM rlhf.rlhf.evaluations WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');

@@ -156,7 +156,8 @@ final class PairMetrics {
 
   private void measureAsked(long seed) {
     List<Statistic> statistics = asked.values().stream().map(Asked::statistic).toList();
-    PairBootstrap bootstrap = new PairBootstrap(pairs, statistics, seed);
+    Bootstrap bootstrap =
+        new Bootstrap(pairs.stream().map(PairOutcome::pairId).toList(), statistics, seed);
     int[] once = new int[pairs.size()];
     Arrays.fill(once, 1);
     int at = 0;

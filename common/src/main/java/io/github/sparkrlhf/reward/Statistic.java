@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.function.ToDoubleFunction;
 
 /** A number about a list of pairs that can be asked again with each pair counted some times. */
-interface Statistic {
+public interface Statistic {
   /**
    * The statistic.
    *

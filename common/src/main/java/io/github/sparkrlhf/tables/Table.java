@@ -23,7 +23,8 @@ public enum Table {
       summary STRING COMMENT 'what the job counted and measured; JSON with sorted keys',
       started_at TIMESTAMP COMMENT 'when it began',
       completed_at TIMESTAMP COMMENT 'when it became visible',
-      version STRING COMMENT 'version of the suite'"""),
+      version STRING COMMENT 'version of the suite'\
+      """),
   COMPARISONS(
       "vote: somebody compared two responses to a prompt",
       "pairs",
@@ -46,7 +47,8 @@ public enum Table {
       group_key STRING COMMENT 'the group that lies in one split as a whole',
       source STRING COMMENT 'name of the log',
       split STRING COMMENT 'train, validation or test',
-      weight DOUBLE COMMENT 'how far the annotator counts, 0 to 1; null if unknown'"""),
+      weight DOUBLE COMMENT 'how far the annotator counts, 0 to 1; null if unknown'\
+      """),
   PAIRS(
       "distinct unordered pair of responses to a prompt",
       "pairs, score",
@@ -66,7 +68,8 @@ public enum Table {
       weight DOUBLE COMMENT 'probability that at least one vote was informed, 0 to 1',
       group_key STRING COMMENT 'the group that lies in one split as a whole',
       source STRING COMMENT 'name of the log',
-      split STRING COMMENT 'train, validation or test'"""),
+      split STRING COMMENT 'train, validation or test'\
+      """),
   QUARANTINE(
       "row of feedback that could not be used",
       "pairs",
@@ -76,7 +79,8 @@ public enum Table {
       annotator_id STRING COMMENT 'who judged; null if unknown',
       reason STRING COMMENT 'code of the first rule that it breaks',
       detail STRING COMMENT 'what breaks the rule, such as the column',
-      row STRING COMMENT 'the whole row as JSON'"""),
+      row STRING COMMENT 'the whole row as JSON'\
+      """),
   RATINGS(
       "judgement of a single response: a rating, or accepted (1) and rejected (0)",
       "pairs",
@@ -93,7 +97,8 @@ public enum Table {
       given_group STRING COMMENT 'the group as the log says it',
       group_key STRING COMMENT 'the group that lies in one split as a whole',
       source STRING COMMENT 'name of the log',
-      split STRING COMMENT 'train, validation or test'"""),
+      split STRING COMMENT 'train, validation or test'\
+      """),
   ANNOTATORS(
       "annotator: how far their votes can be trusted, and why not",
       "pairs",
@@ -112,7 +117,8 @@ public enum Table {
       median_seconds DOUBLE COMMENT 'median time of a judgement; null if unknown',
       contradictions INT COMMENT 'pairs on which they voted for both responses',
       spam BOOLEAN COMMENT 'whether a rule flags them',
-      spam_reason STRING COMMENT 'the rule that flags them; null if none does'"""),
+      spam_reason STRING COMMENT 'the rule that flags them; null if none does'\
+      """),
   AGREEMENT(
       "coefficient, by source and over all",
       "pairs",
@@ -124,7 +130,8 @@ public enum Table {
       low DOUBLE COMMENT 'lower end of its 95 % bootstrap interval over pairs',
       high DOUBLE COMMENT 'upper end of its 95 % bootstrap interval over pairs',
       units BIGINT COMMENT 'pairs or responses with at least two judgements',
-      judgements BIGINT COMMENT 'judgements of them'"""),
+      judgements BIGINT COMMENT 'judgements of them'\
+      """),
   BIAS_AUDIT(
       "rule that does not read the text, by source and split",
       "pairs",
@@ -136,7 +143,8 @@ public enum Table {
       low DOUBLE COMMENT 'lower end of its 95 % Wilson interval',
       high DOUBLE COMMENT 'upper end of its 95 % Wilson interval',
       n BIGINT COMMENT 'pairs, or votes, that the rule decides',
-      undecided BIGINT COMMENT 'those that it does not decide'"""),
+      undecided BIGINT COMMENT 'those that it does not decide'\
+      """),
   SPLITS(
       "split: what lies in it, and how much of that also lies in another one (nothing)",
       "pairs",
@@ -150,7 +158,8 @@ public enum Table {
       shared_groups BIGINT COMMENT 'groups that also lie in another split',
       shared_prompts BIGINT COMMENT 'prompts that also lie in another split',
       shared_near_duplicates BIGINT COMMENT 'prompts that nearly say what one in another split says',
-      shared_pairs BIGINT COMMENT 'pairs that also lie in another split'"""),
+      shared_pairs BIGINT COMMENT 'pairs that also lie in another split'\
+      """),
   DUPLICATES(
       "two prompts that say the same but for spelling or a few characters",
       "pairs",
@@ -159,14 +168,16 @@ public enum Table {
       prompt_a STRING COMMENT 'the one prompt',
       prompt_b STRING COMMENT 'the other prompt',
       similarity DOUBLE COMMENT 'Jaccard similarity of their runs of five characters',
-      group_key STRING COMMENT 'the group of both'"""),
+      group_key STRING COMMENT 'the group of both'\
+      """),
   FEEDBACK_METRICS(
       "count of what is odd: contradictions, cycles",
       "pairs",
       """
       source STRING COMMENT 'name of the log; all over all',
       metric STRING COMMENT 'contradicted_pairs, self_contradictions, preference_cycles, ...',
-      value BIGINT COMMENT 'how many there are'"""),
+      value BIGINT COMMENT 'how many there are'\
+      """),
   REWARD_METRICS(
       "measurement of a reward model",
       "reward",
@@ -180,7 +191,8 @@ public enum Table {
       value DOUBLE COMMENT 'the measurement',
       low DOUBLE COMMENT 'lower end of its 95 % interval',
       high DOUBLE COMMENT 'upper end of its 95 % interval',
-      n BIGINT COMMENT 'pairs, votes or annotators'"""),
+      n BIGINT COMMENT 'pairs, votes or annotators'\
+      """),
   RELIABILITY(
       "bin of a reliability diagram: what a reward model predicts against what people say",
       "reward",
@@ -194,7 +206,8 @@ public enum Table {
       predicted DOUBLE COMMENT 'mean probability of the response that the model prefers',
       observed DOUBLE COMMENT 'share of people who prefer it',
       low DOUBLE COMMENT 'lower end of the 95 % Wilson interval of observed',
-      high DOUBLE COMMENT 'upper end of the 95 % Wilson interval of observed'"""),
+      high DOUBLE COMMENT 'upper end of the 95 % Wilson interval of observed'\
+      """),
   EXPLANATIONS(
       "weight of a reward model, or word of a response",
       "explain",
@@ -206,7 +219,8 @@ public enum Table {
       position INT COMMENT 'rank of the weight or position of the word, from 0',
       item STRING COMMENT 'the feature or the word',
       value DOUBLE COMMENT 'the weight, or the score minus that of the response without the word',
-      terms ARRAY<STRING> COMMENT 'what falls into a bucket of the feature, the most frequent first'"""),
+      terms ARRAY<STRING> COMMENT 'what falls into a bucket of the feature, the most frequent first'\
+      """),
   REWARD_FOLDS(
       "measurement of a candidate on pairs that it was not trained on",
       "crossvalidate",
@@ -218,7 +232,8 @@ public enum Table {
       value DOUBLE COMMENT 'the measurement',
       low DOUBLE COMMENT 'lower end of its 95 % interval',
       high DOUBLE COMMENT 'upper end of its 95 % interval',
-      n BIGINT COMMENT 'pairs or folds'"""),
+      n BIGINT COMMENT 'pairs or folds'\
+      """),
   SCORES(
       "scored response",
       "score",
@@ -229,7 +244,8 @@ public enum Table {
       response STRING COMMENT 'the response',
       score DOUBLE COMMENT 'its reward; scores of one prompt can be compared',
       model STRING COMMENT 'last part of the name of the directory of the model',
-      truncated BOOLEAN COMMENT 'whether the texts are longer than the model reads'"""),
+      truncated BOOLEAN COMMENT 'whether the texts are longer than the model reads'\
+      """),
   SELECTED(
       "response that was chosen by its score, to learn from",
       "score",
@@ -238,7 +254,8 @@ public enum Table {
       row_id STRING COMMENT 'id of the row',
       prompt STRING COMMENT 'the prompt',
       response STRING COMMENT 'the response',
-      score DOUBLE COMMENT 'its reward'"""),
+      score DOUBLE COMMENT 'its reward'\
+      """),
   BEST_OF_N(
       "number n: what the best of n responses is worth",
       "score",
@@ -248,7 +265,8 @@ public enum Table {
       low DOUBLE COMMENT 'lower end of its 95 % interval over prompts',
       high DOUBLE COMMENT 'upper end of its 95 % interval over prompts',
       kl_bound DOUBLE COMMENT 'log n - (n - 1) / n nats: the most that the KL to the policy can be',
-      prompts BIGINT COMMENT 'prompts with enough responses'"""),
+      prompts BIGINT COMMENT 'prompts with enough responses'\
+      """),
   ROLLOUTS(
       "sampled response, with what the update saw",
       "ppo, rollout",
@@ -270,14 +288,16 @@ public enum Table {
       advantages ARRAY<FLOAT> COMMENT 'advantage of each response token, whitened',
       returns ARRAY<FLOAT> COMMENT 'return at each response token',
       score DOUBLE COMMENT 'score of the reward model after scaling and penalty',
-      kl DOUBLE COMMENT 'sum over tokens of logprobs - ref_logprobs, nats'"""),
+      kl DOUBLE COMMENT 'sum over tokens of logprobs - ref_logprobs, nats'\
+      """),
   PPO_METRICS(
       "iteration and metric",
       "ppo",
       """
       iteration INT COMMENT 'iteration; 0 is the policy before, the last the policy after',
       metric STRING COMMENT 'name, as trl has it',
-      value DOUBLE COMMENT 'the measurement'"""),
+      value DOUBLE COMMENT 'the measurement'\
+      """),
   SFT_METRICS(
       "step and metric",
       "sft",
@@ -285,7 +305,8 @@ public enum Table {
       step INT COMMENT 'step, from 1; of a validation the steps before it',
       epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
       metric STRING COMMENT 'loss, gradient_norm, lr, tokens, validation_loss or validation_perplexity',
-      value DOUBLE COMMENT 'the measurement'"""),
+      value DOUBLE COMMENT 'the measurement'\
+      """),
   DPO_METRICS(
       "step of direct preference optimisation and metric",
       "dpo",
@@ -293,7 +314,26 @@ public enum Table {
       step INT COMMENT 'step, from 1; of a validation the steps before it',
       epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
       metric STRING COMMENT 'loss, rewards/chosen, rewards/rejected, rewards/accuracies, rewards/margins and others; see dpo.md',
-      value DOUBLE COMMENT 'the measurement'""");
+      value DOUBLE COMMENT 'the measurement'\
+      """),
+  EVALUATIONS(
+      "measurement of the responses of a policy, alone or against others",
+      "evaluate",
+      """
+      candidate STRING COMMENT 'name of the policy, as the command gives it',
+      opponent STRING COMMENT 'what it is compared with: another candidate or reference; null if with nothing',
+      source_run STRING COMMENT 'the run that has the responses',
+      policy STRING COMMENT 'directory of the policy that gave them',
+      reward STRING COMMENT 'last part of the name of the directory of the reward model; null if it takes no part',
+      slice STRING COMMENT 'what the prompts have in common: all, prompt_length, or as the command names it',
+      slice_value STRING COMMENT 'which value they have',
+      metric STRING COMMENT 'what is measured',
+      value DOUBLE COMMENT 'the measurement',
+      low DOUBLE COMMENT 'lower end of its 95 % interval; null if it has none',
+      high DOUBLE COMMENT 'upper end of its 95 % interval; null if it has none',
+      n BIGINT COMMENT 'prompts, or of human votes the pairs',
+      prompts STRING COMMENT 'hash of all prompts: only rows with the same can be compared'\
+      """);
 
   /** The column that names the run, first in every table. */
   public static final String RUN_ID = "run_id";

@@ -8,7 +8,9 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
@@ -53,6 +55,34 @@ final class Lineage {
     return found;
   }
 
+  /**
+   * For each complete run the runs whose rows or directories it read at first hand, both in the
+   * order of their ids.
+   */
+  static Map<String, List<String>> parents(Tables tables) {
+    Map<String, Set<String>> names = new TreeMap<>();
+    Map<String, Map<String, Object>> configurations = new TreeMap<>();
+    for (Row run : tables.completeRuns()) {
+      String id = run.getAs(Table.RUN_ID);
+      Map<String, Object> configuration = Json.parsed(run.getAs("configuration"));
+      configurations.put(id, configuration);
+      Object output = configuration.get("output");
+      names.put(id, output == null ? Set.of(id) : Set.of(id, normal(output.toString())));
+    }
+    Map<String, List<String>> parents = new TreeMap<>();
+    configurations.forEach(
+        (id, configuration) ->
+            parents.put(
+                id,
+                names.keySet().stream()
+                    .filter(other -> !other.equals(id))
+                    .filter(
+                        other ->
+                            texts(configuration).anyMatch(text -> mentions(text, names.get(other))))
+                    .toList()));
+    return parents;
+  }
+
   private static Stream<String> texts(Map<String, Object> configuration) {
     return configuration.entrySet().stream()
         .filter(entry -> !entry.getKey().equals("output"))
@@ -61,9 +91,11 @@ final class Lineage {
         .map(String::valueOf);
   }
 
-  /** A run by its name as a word, or a folder by its path. */
+  /** A run by its name as a word, or a folder, or one in it, by its path. */
   private static boolean mentions(String text, Set<String> ancestors) {
-    return ancestors.contains(normal(text))
+    Path path = Path.of(text).normalize();
+    return Stream.iterate(path, Objects::nonNull, Path::getParent)
+            .anyMatch(folder -> ancestors.contains(folder.toString()))
         || Stream.of(text.split("[\\s:,]+")).anyMatch(ancestors::contains);
   }
 

@@ -35,6 +35,8 @@ import picocli.CommandLine.HelpCommand;
       ScoreJob.class,
       PpoJob.class,
       DpoJob.class,
+      EvaluateJob.class,
+      ReportJob.class,
       SqlJob.class
     })
 public final class Main implements Runnable {

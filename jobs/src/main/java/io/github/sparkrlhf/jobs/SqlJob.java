@@ -2,7 +2,10 @@ package io.github.sparkrlhf.jobs;
 
 import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -32,8 +35,9 @@ import picocli.CommandLine.ParentCommand;
     usageHelpAutoWidth = true,
     sortOptions = false,
     description = {
-      "Prints the result of a Spark SQL statement.",
-      "The tables of the suite are known by name (runs, comparisons, pairs, …) and show the rows of complete runs. A Parquet file is parquet.`PATH`."
+      "Prints the result of a Spark SQL statement, or of those in files.",
+      "The tables of the suite are known by name (runs, comparisons, pairs, …) and show the rows of"
+          + " complete runs. A Parquet file is parquet.`PATH`."
     })
 final class SqlJob implements Callable<Integer> {
   /** How a result is printed. */
@@ -43,8 +47,19 @@ final class SqlJob implements Callable<Integer> {
     json
   }
 
-  @Parameters(paramLabel = "STATEMENT", description = "The statement, as one argument.")
+  @Parameters(
+      arity = "0..1",
+      paramLabel = "STATEMENT",
+      description = "The statement, as one argument.")
   private String statement;
+
+  @Option(
+      names = "--file",
+      paramLabel = "FILE",
+      description =
+          "A file of statements, each with a semicolon at the end of a line, to run before; may be"
+              + " repeated. Views that it creates are known to what follows.")
+  private List<Path> files = List.of();
 
   @Option(
       names = "--limit",
@@ -65,16 +80,44 @@ final class SqlJob implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    List<String> statements = statements();
     SparkSession spark = session.openSession();
     session.openTables(spark).registerViews();
-    Dataset<Row> result = result(spark);
-    if (result.columns().length > 0) {
-      print(result);
+    for (String each : statements) {
+      Dataset<Row> result = result(spark, each);
+      if (result.columns().length > 0) {
+        print(result);
+      }
     }
     return 0;
   }
 
-  private Dataset<Row> result(SparkSession spark) {
+  private List<String> statements() {
+    List<String> statements = new ArrayList<>();
+    for (Path file : files) {
+      try {
+        statements.addAll(statements(Files.readString(file)));
+      } catch (IOException e) {
+        throw JobFailure.usage("Cannot read " + file + ": " + e);
+      }
+    }
+    if (statement != null) {
+      statements.add(statement);
+    }
+    if (statements.isEmpty()) {
+      throw JobFailure.usage("There is nothing to run: give a statement or --file");
+    }
+    return statements;
+  }
+
+  /** The statements of a script; what is a comment to its end is none. */
+  static List<String> statements(String script) {
+    return Arrays.stream(script.split(";[ \\t]*(\\r?\\n|$)"))
+        .filter(each -> !each.replaceAll("(?m)^\\s*--.*$", "").isBlank())
+        .toList();
+  }
+
+  private static Dataset<Row> result(SparkSession spark, String statement) {
     try {
       return spark.sql(statement);
     } catch (Exception e) {

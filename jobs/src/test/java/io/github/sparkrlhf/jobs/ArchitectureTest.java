@@ -28,7 +28,18 @@ class ArchitectureTest {
   static final String BASE = "io.github.sparkrlhf";
 
   private static final List<String> FROM_TOP =
-      List.of("jobs", "ppo", "reward", "policy", "training", "lm", "feedback", "tables", "spark");
+      List.of(
+          "jobs",
+          "report",
+          "evaluation",
+          "ppo",
+          "reward",
+          "policy",
+          "training",
+          "lm",
+          "feedback",
+          "tables",
+          "spark");
 
   @ArchTest
   static void noPackageUsesOneAboveIt(JavaClasses classes) {

@@ -7,11 +7,11 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * Bootstrap over pairs (Efron and Tibshirani, 1993). Each pair is drawn a Poisson(1) number of
- * times (Chamandy et al., 2012), which depends on the seed, the pair's id and the replicate: the
- * order of pairs does not matter, and two models are measured on the same draws.
+ * Bootstrap over pairs or prompts (Efron and Tibshirani, 1993). Each is drawn a Poisson(1) number
+ * of times (Chamandy et al., 2012), which depends on the seed, its id and the replicate: their
+ * order does not matter, and two models are measured on the same draws.
  */
-final class PairBootstrap {
+public final class Bootstrap {
   private static final int MOST_REPLICATES = 1000;
   private static final int FEWEST_REPLICATES = 100;
 
@@ -27,11 +27,13 @@ final class PairBootstrap {
 
   /**
    * Draws the replicates of some statistics: 1,000, fewer but at least 100 for more than 10,000
-   * pairs.
+   * ids.
+   *
+   * @param ids of what is drawn
    */
-  PairBootstrap(List<PairOutcome> pairs, List<Statistic> statistics, long seed) {
+  public Bootstrap(List<String> ids, List<Statistic> statistics, long seed) {
     CounterRandom random = new CounterRandom(seed, "reward evaluation bootstrap");
-    long[] keys = pairs.stream().mapToLong(pair -> StableHash.of(pair.pairId())).toArray();
+    long[] keys = ids.stream().mapToLong(StableHash::of).toArray();
     int number =
         Math.max(
             FEWEST_REPLICATES, Math.min(MOST_REPLICATES, MAX_DRAWS / Math.max(1, keys.length)));
@@ -53,7 +55,7 @@ final class PairBootstrap {
    * The lower and upper end of the 95 % percentile interval of a statistic, over the replicates for
    * which it is defined; NaN if there is none.
    */
-  double[] interval(int statistic) {
+  public double[] interval(int statistic) {
     double[] sorted =
         Arrays.stream(replicates)
             .mapToDouble(values -> values[statistic])

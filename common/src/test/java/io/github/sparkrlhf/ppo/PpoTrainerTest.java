@@ -5,7 +5,6 @@ import static io.github.sparkrlhf.ppo.TinyPpo.CRITIC;
 import static io.github.sparkrlhf.ppo.TinyPpo.KL;
 import static io.github.sparkrlhf.ppo.TinyPpo.LOG_PROBABILITIES;
 import static io.github.sparkrlhf.ppo.TinyPpo.POLICY;
-import static io.github.sparkrlhf.ppo.TinyPpo.PROMPT_ID;
 import static io.github.sparkrlhf.ppo.TinyPpo.REFERENCE;
 import static io.github.sparkrlhf.ppo.TinyPpo.RESPONSES;
 import static io.github.sparkrlhf.ppo.TinyPpo.RESPONSE_TOKENS;
@@ -107,25 +106,6 @@ class PpoTrainerTest {
     boolean inLoss = algorithm.klUse() == KlUse.LOSS;
     assertThat(recording.metrics.get(1).containsKey("loss/kl_avg")).isEqualTo(inLoss);
     assertThat(recording.metric(1, "objective/non_score_reward") == 0).isEqualTo(inLoss);
-  }
-
-  @Test
-  void item15AdvantagesOfAGroupSumUpToZero() {
-    Recording recording = new Recording(-1);
-    PpoTrainer trainer =
-        new PpoTrainer(
-            SparkTestSession.get(), Trainables.all(POLICY), REWARD, settings(Algorithm.RLOO, 1));
-    trainer.train(prompts(), checkpoints("run", trainer), recording, silent(1));
-    List<Row> rows = recording.rows.get(0);
-    for (int i = 0; i < rows.size(); i += 2) {
-      assertThat(rows.get(i).getString(PROMPT_ID)).isEqualTo(rows.get(i + 1).getString(PROMPT_ID));
-      Float[] first = (Float[]) rows.get(i).get(ADVANTAGES);
-      Float[] second = (Float[]) rows.get(i + 1).get(ADVANTAGES);
-      assertThat(first).containsOnly(first[0]);
-      assertThat(first[0]).isEqualTo(-second[0]);
-      assertThat((double) first[0])
-          .isCloseTo(rows.get(i).getDouble(SCORE) - rows.get(i + 1).getDouble(SCORE), within(1e-5));
-    }
   }
 
   @Test

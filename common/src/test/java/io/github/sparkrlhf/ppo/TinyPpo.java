@@ -35,7 +35,6 @@ final class TinyPpo {
   static final int STOPPED = 8;
   static final int LOG_PROBABILITIES = 10;
   static final int REFERENCE = 11;
-  static final int PROMPT_ID = 2;
   static final int VALUES = 12;
   static final int ADVANTAGES = 14;
   static final int RETURNS = 15;

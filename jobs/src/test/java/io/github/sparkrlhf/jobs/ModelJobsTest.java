@@ -201,18 +201,18 @@ class ModelJobsTest {
   }
 
   @Test
-  void aWatchedTrainingWithoutCriticStopsAndKeepsThePolicyWithinBounds() {
+  void aWatchedTrainingWithoutCriticStopsBeforeItGoesOutOfBoundsAnyFurther() {
     List<String> command = new ArrayList<>(Arrays.asList(ppo("bradley-terry", "rloo")));
     command.addAll(
         List.of("--algorithm", "rloo", "--samples-per-prompt", "2", "--print-samples-every", "1"));
     command.addAll(List.of("--reward", path("transformer") + "=0.5"));
     command.addAll(List.of("--shaping", "-0.01 * tokens", "--watch-reward", path("transformer")));
-    command.addAll(List.of("--watchdog-action", "stop", "--watch-max-kl", "1e-9"));
+    command.addAll(List.of("--watchdog-action", "stop", "--watch-min-length", "9"));
     CommandLineRun run = run(command.toArray(String[]::new));
     assertThat(run.exitCode()).as(run.err()).isZero();
     assertThat(run.out())
         .contains("  iteration 0, score ", "    > ")
-        .contains("ppo: watchdog, iteration 1: the KL in nats per response is")
+        .contains("ppo: watchdog, iteration 0: the length of responses in tokens is")
         .contains("kept the weights before the update of iteration 0");
     assertThat(folder.resolve("rloo/critic")).doesNotExist();
     assertThat(LanguageModel.load(folder.resolve("rloo/policy")).weights())
@@ -220,14 +220,14 @@ class ModelJobsTest {
     Row row =
         tables()
             .sql(
-                "SELECT max(iteration), count(*), count(values), sum(if(iteration = 2, abs(kl), 0)), max(summary), max(summary LIKE '%\"algorithm\":\"rloo\"%') FROM rollouts JOIN runs USING (run_id) WHERE configuration LIKE '%rloo%'")
+                "SELECT max(iteration), count(*), count(values), sum(if(iteration = 1, abs(kl), 0)), max(summary), max(summary LIKE '%\"algorithm\":\"rloo\"%') FROM rollouts JOIN runs USING (run_id) WHERE configuration LIKE '%rloo%'")
             .first();
-    assertThat(row.getInt(0)).isEqualTo(2);
-    assertThat(row.getLong(1)).isEqualTo(96);
+    assertThat(row.getInt(0)).isEqualTo(1);
+    assertThat(row.getLong(1)).isEqualTo(64);
     assertThat(row.getLong(2)).as("values of a critic").isZero();
     assertThat(row.getDouble(3)).as("KL of the policy that was kept").isZero();
     assertThat(row.getString(4))
-        .contains("\"stopped_by_watchdog\":true", "\"kept_iteration\":0", "above 0.000")
+        .contains("\"stopped_by_watchdog\":true", "\"kept_iteration\":0", "below 9.000")
         .contains("objective/raw_scores/transformer", "watchdog/scores", "objective/shaping");
     assertThat(row.getBoolean(5)).isTrue();
   }

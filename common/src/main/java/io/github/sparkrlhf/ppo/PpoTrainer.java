@@ -10,13 +10,8 @@ import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.training.Checkpoints;
 import io.github.sparkrlhf.training.FloatArray;
-import io.github.sparkrlhf.training.GradientClipping;
-import io.github.sparkrlhf.training.LaneSettings;
-import io.github.sparkrlhf.training.LearningRateSchedule;
 import io.github.sparkrlhf.training.Progress;
 import io.github.sparkrlhf.training.Trainables;
-import io.github.sparkrlhf.training.TrainingEngine;
-import io.github.sparkrlhf.training.WeightView;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,9 +32,9 @@ public final class PpoTrainer {
   static final String SECONDS = "seconds/";
 
   private final JavaSparkContext context;
-  private final PpoSettings settings;
-  private final Trainables networks;
-  private final PpoModels models;
+  final PpoSettings settings;
+  final Trainables networks;
+  final PpoUpdate update;
   private final RewardScores rewardScores;
   private final RolloutSampler sampler;
 
@@ -78,7 +73,8 @@ public final class PpoTrainer {
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.settings = settings;
     this.networks = networks;
-    this.models = new PpoModels(policy.config(), critic.config());
+    this.update =
+        new PpoUpdate(context, networks, new PpoModels(policy.config(), critic.config()), settings);
     this.rewardScores = new RewardScores(spark, reward, policy.tokenizer());
     this.sampler =
         new RolloutSampler(
@@ -121,12 +117,7 @@ public final class PpoTrainer {
               + prompts.size());
     }
     PpoState state = PpoState.start(networks, settings, checkpoints.latest());
-    // With adapters the executors have the reference already: it is the policy without them.
-    Broadcast<FloatArray> own =
-        networks.base().isPresent()
-            ? null
-            : context.broadcast(
-                new FloatArray(networks.initialModel(PpoModels.POLICY).weights().clone()));
+    Broadcast<FloatArray> own = ownReference();
     try {
       Broadcast<FloatArray> reference = networks.base().orElse(own);
       while (state.iteration < settings.iterations()) {
@@ -148,6 +139,17 @@ public final class PpoTrainer {
         state.weights);
   }
 
+  /**
+   * The reference policy on the executors, which the caller destroys; null with adapters: then they
+   * have it already, it is the policy without them.
+   */
+  Broadcast<FloatArray> ownReference() {
+    return networks.base().isPresent()
+        ? null
+        : context.broadcast(
+            new FloatArray(networks.initialModel(PpoModels.POLICY).weights().clone()));
+  }
+
   /** Samples, learns from the samples, records both. */
   private Map<String, Double> iterate(
       PpoState state,
@@ -159,7 +161,7 @@ public final class PpoTrainer {
     Map<String, Double> metrics = new LinkedHashMap<>();
     Experience experience = experience(state, reference, prompts, iteration, metrics);
     metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
-    metrics.putAll(timed(metrics, "update", () -> update(state, experience, iteration)));
+    metrics.putAll(timed(metrics, "update", () -> update.run(state, experience)));
     state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
     state.iteration = iteration + 1;
     metrics.put("episode", (double) settings.sampling().responses() * state.iteration);
@@ -200,7 +202,7 @@ public final class PpoTrainer {
                     settings.sampling().samplesPerPrompt(),
                     iteration));
     List<ForwardPass.Outputs> outputs =
-        timed(metrics, "networks", () -> outputs(state, reference, rollouts, iteration));
+        timed(metrics, "networks", () -> update.outputs(state, reference, rollouts));
     double[] raw = timed(metrics, "scoring", () -> rewardScores.of(rollouts, prompts));
     metrics.put("objective/raw_scores", PpoState.mean(raw));
     state.scaleOnce(raw);
@@ -213,25 +215,10 @@ public final class PpoTrainer {
     Experience experience =
         new Experience(rollouts, outputs, scores, settings, state.kl.coefficient());
     if (iteration == 0) {
-      requireZero(
+      PpoUpdate.requireZero(
           "the KL to the reference before the first step", PpoState.mean(experience.kl), 1e-9);
     }
     return experience;
-  }
-
-  /** Log-probabilities of policy and reference, and values. */
-  private List<ForwardPass.Outputs> outputs(
-      PpoState state, Broadcast<FloatArray> reference, List<Rollout> rollouts, int iteration) {
-    WeightView view = networks.view();
-    ForwardPass pass = new ForwardPass(models, reference, settings.sampling().temperature());
-    try (TrainingEngine<PpoExample> engine =
-        engine(rollouts.stream().map(PpoExample::of).toList(), iteration)) {
-      return engine.map(
-          state.weights,
-          0,
-          "ppo: log-probabilities and values of iteration " + iteration,
-          (weights, rows) -> pass.apply(view.all(weights), rows));
-    }
   }
 
   /** Runs a phase of an iteration and records its seconds. */
@@ -251,85 +238,6 @@ public final class PpoTrainer {
       drawn.add(prompts.get(order[i]));
     }
     return drawn;
-  }
-
-  private TrainingEngine<PpoExample> engine(List<PpoExample> examples, int iteration) {
-    PpoObjective objective =
-        new PpoObjective(
-            models,
-            settings.sampling().temperature(),
-            settings.update().clip(),
-            settings.update().valueCoefficient(),
-            settings.update().entropyCoefficient());
-    long seed = new CounterRandom(settings.seed(), "minibatches").bits(iteration);
-    return new TrainingEngine<>(
-        context,
-        examples,
-        new LaneSettings(
-            settings.lanes(), settings.microBatch(), seed, LaneSettings.Order.SHUFFLED),
-        networks.objective(objective));
-  }
-
-  /** Epochs over minibatches; log-probabilities, values and advantages stay fixed. */
-  private Map<String, Double> update(PpoState state, Experience experience, int iteration) {
-    List<PpoMetrics.Minibatch> minibatches = new ArrayList<>();
-    EarlyStop earlyStop = new EarlyStop(settings.update().targetApproxKl());
-    double learningRate = schedule().at(iteration);
-    double gradientNorm = 0;
-    int steps = 0;
-    try (TrainingEngine<PpoExample> engine = engine(experience.examples(), iteration)) {
-      boolean stopped = false;
-      for (int epoch = 0; epoch < settings.update().epochs() && !stopped; epoch++) {
-        for (int step = 0; step < engine.stepsPerEpoch() && !stopped; step++) {
-          TrainingEngine.Round round =
-              engine.round(state.weights, epoch, step, updateName(iteration, epoch, step));
-          PpoMetrics.Minibatch minibatch = PpoObjective.minibatch(round.sums());
-          if (epoch == 0 && step == 0) {
-            requireUntouched(minibatch);
-          }
-          minibatches.add(minibatch);
-          stopped = earlyStop.stopsAt(minibatch.approxKl());
-          if (!stopped) {
-            gradientNorm +=
-                GradientClipping.globalNorm(round.gradient(), settings.update().maxGradientNorm());
-            state.optimizer.step(state.weights, round.gradient(), learningRate);
-            steps++;
-          }
-        }
-      }
-    }
-    Map<String, Double> metrics = new LinkedHashMap<>(PpoMetrics.ofUpdate(minibatches));
-    metrics.put("policy/gradient_norm", gradientNorm / Math.max(1, steps));
-    metrics.put("update/steps", (double) steps);
-    metrics.put("lr", learningRate);
-    return metrics;
-  }
-
-  private LearningRateSchedule schedule() {
-    return new LearningRateSchedule(
-        settings.update().learningRate(),
-        0,
-        settings.iterations(),
-        LearningRateSchedule.Decay.LINEAR,
-        0);
-  }
-
-  private static String updateName(int iteration, int epoch, int step) {
-    return "ppo: iteration " + iteration + ", epoch " + epoch + ", minibatch " + step;
-  }
-
-  /** The first minibatch of the first epoch sees the weights that sampled. */
-  private static void requireUntouched(PpoMetrics.Minibatch minibatch) {
-    requireZero("approx-KL of the first minibatch", minibatch.approxKl(), 1e-9);
-    requireZero("clip fraction of the first minibatch", minibatch.clipFraction(), 0);
-    // The mean of ones, summed in float32.
-    requireZero("ratio − 1 of the first minibatch", minibatch.ratio() - 1, 1e-5);
-  }
-
-  private static void requireZero(String what, double value, double tolerance) {
-    if (!(Math.abs(value) <= tolerance)) {
-      throw JobFailure.failure("Cannot run PPO: " + what + " should be 0 and is " + value);
-    }
   }
 
   private static String describe(Map<String, Double> metrics) {

@@ -34,6 +34,7 @@ import picocli.CommandLine.HelpCommand;
       RolloutJob.class,
       ScoreJob.class,
       PpoJob.class,
+      ReplayJob.class,
       DpoJob.class,
       SqlJob.class
     })

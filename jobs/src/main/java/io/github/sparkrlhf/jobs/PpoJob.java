@@ -4,6 +4,7 @@ import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.lm.WeightType;
 import io.github.sparkrlhf.policy.RolloutSampler;
 import io.github.sparkrlhf.ppo.PpoSettings;
 import io.github.sparkrlhf.ppo.PpoTrainer;
@@ -24,6 +25,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -103,40 +106,27 @@ final class PpoJob extends JobCommand {
 
   @Override
   protected List<String> inputFingerprints(JobContext context) {
-    List<String> fingerprints =
-        new ArrayList<>(
-            List.of(
-                promptOptions.fingerprint(context.spark()),
-                ModelDirectories.digest(policy),
-                ModelDirectories.digest(reward)));
-    if (critic != null) {
-      fingerprints.add(ModelDirectories.digest(critic));
-    }
+    List<String> fingerprints = new ArrayList<>();
+    fingerprints.add(promptOptions.fingerprint(context.spark()));
+    fingerprints.addAll(modelDigests());
     return fingerprints;
   }
 
   @Override
   protected Map<String, Object> execute(JobContext context) {
     ModelDirectories.requireFree(output, context.run().id());
-    PpoSettings settings = options.settings();
-    LanguageModel start = LanguageModel.load(policy);
-    if (start.config().head() != TransformerConfig.Head.CAUSAL_LM) {
-      throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
-    }
-    RewardModel rewardModel = RewardModels.load(reward);
-    Critic initialCritic = critic(start, rewardModel);
-    try (Trainables networks =
-        lora.trainables(
-            JavaSparkContext.fromSparkContext(context.spark().sparkContext()),
-            options.seed(),
-            List.of(policy, initialCritic.directory()),
-            start,
-            initialCritic.model())) {
+    PpoSettings settings = settings();
+    Start start = start();
+    try (Trainables networks = networks(context.spark(), start)) {
       context.out().println(networks.describeTraffic());
-      PpoTrainer trainer = new PpoTrainer(context.spark(), networks, rewardModel, settings);
+      PpoTrainer trainer = new PpoTrainer(context.spark(), networks, start.reward(), settings);
       PpoTrainer.Result result =
           trainer.train(
-              prompts(context, start, room(start, initialCritic.model(), settings), settings),
+              prompts(
+                  context,
+                  start.policy(),
+                  room(start.policy(), start.critic().model(), settings),
+                  settings),
               CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
               new IterationTables(context),
               new Progress(context.out(), "ppo", settings.iterations()));
@@ -145,10 +135,90 @@ final class PpoJob extends JobCommand {
       context.run().removeIterationsAfter(Table.PPO_METRICS, settings.iterations());
       Map<String, Object> summary = summary(context, settings);
       summary.putAll(networks.traffic());
-      publish(context, networks, initialCritic.directory(), result, summary);
+      publish(context, networks, start.critic().directory(), result, summary);
       context.out().println("Policy in " + output.resolve("policy"));
       return summary;
     }
+  }
+
+  /**
+   * The job of an earlier run, to ask about; it is not to be executed.
+   *
+   * @param configuration as it stands with the run
+   * @throws JobFailure usage, if it is no configuration of this version
+   */
+  static PpoJob of(String runId, Map<String, Object> configuration) {
+    List<String> arguments = new ArrayList<>();
+    configuration.forEach(
+        (name, value) -> {
+          if (value instanceof Boolean flag) {
+            if (flag) {
+              arguments.add("--" + name);
+            }
+          } else if (value instanceof List<?> list) {
+            list.forEach(each -> arguments.add("--" + name + "=" + each));
+          } else {
+            arguments.add("--" + name + "=" + value);
+          }
+        });
+    PpoJob job = new PpoJob();
+    try {
+      new CommandLine(job).parseArgs(arguments.toArray(String[]::new));
+    } catch (CommandLine.ParameterException e) {
+      throw JobFailure.usage(
+          "Cannot replay run " + runId + ": this version is another one, " + e.getMessage());
+    }
+    return job;
+  }
+
+  /** What the options say about the loop. */
+  PpoSettings settings() {
+    return options.settings();
+  }
+
+  /** Digests of the models that the run starts from, as they stand among its inputs. */
+  List<String> modelDigests() {
+    List<String> digests = new ArrayList<>();
+    digests.add(ModelDirectories.digest(policy));
+    digests.add(ModelDirectories.digest(reward));
+    if (critic != null) {
+      digests.add(ModelDirectories.digest(critic));
+    }
+    return digests;
+  }
+
+  Path output() {
+    return output;
+  }
+
+  /** The directories of the models after the last iteration, whose weights are those trained. */
+  List<Path> written() {
+    return written.type() == WeightType.F32
+        ? List.of(output.resolve("policy"), output.resolve("critic"))
+        : List.of();
+  }
+
+  /** The models before the first iteration. */
+  record Start(LanguageModel policy, RewardModel reward, Critic critic) {}
+
+  /** Reads the models before the first iteration. */
+  Start start() {
+    LanguageModel start = LanguageModel.load(policy);
+    if (start.config().head() != TransformerConfig.Head.CAUSAL_LM) {
+      throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
+    }
+    RewardModel rewardModel = RewardModels.load(reward);
+    return new Start(start, rewardModel, critic(start, rewardModel));
+  }
+
+  /** What is trained; the caller closes it. */
+  Trainables networks(SparkSession spark, Start start) {
+    return lora.trainables(
+        JavaSparkContext.fromSparkContext(spark.sparkContext()),
+        options.seed(),
+        List.of(policy, start.critic().directory()),
+        start.policy(),
+        start.critic().model());
   }
 
   /**
@@ -156,7 +226,7 @@ final class PpoJob extends JobCommand {
    *
    * @param directory what it was read from, its head aside
    */
-  private record Critic(LanguageModel model, Path directory) {}
+  record Critic(LanguageModel model, Path directory) {}
 
   /** The critic starts from what knows most about rewards. */
   private Critic critic(LanguageModel start, RewardModel rewardModel) {

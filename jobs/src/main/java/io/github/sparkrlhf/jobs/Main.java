@@ -33,6 +33,7 @@ import picocli.CommandLine.HelpCommand;
       CrossvalidateJob.class,
       RolloutJob.class,
       ScoreJob.class,
+      AdvantagesJob.class,
       PpoJob.class,
       ReplayJob.class,
       DpoJob.class,

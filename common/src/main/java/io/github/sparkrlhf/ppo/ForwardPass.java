@@ -26,6 +26,7 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
    * One row's outputs, one entry per response token.
    *
    * @param id of the rollout
+   * @param values null without a critic
    */
   record Outputs(String id, float[] logProbabilities, float[] reference, float[] values)
       implements Serializable {
@@ -43,7 +44,7 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
     SequenceBatch batch = PpoObjective.batch(rows);
     float[][] policy = logProbabilities(weights, batch);
     float[][] referencePolicy = logProbabilities(reference.value().values(), batch);
-    float[][] values = values(weights, batch);
+    float[][] values = models.hasCritic() ? values(weights, batch) : new float[rows.size()][];
     List<Outputs> outputs = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
       outputs.add(new Outputs(rows.get(i).id(), policy[i], referencePolicy[i], values[i]));

@@ -6,11 +6,24 @@ package io.github.sparkrlhf.ppo;
  * samples of π_old estimates the divergence; they differ in variance and sign.
  */
 public enum KlEstimator {
-  /** l: unbiased, the classical choice inside the reward; single tokens may be negative. */
+  /**
+   * l: unbiased, the classical choice inside the reward; single tokens may be negative. Of no use
+   * in a loss: the expectation of its gradient is 0.
+   */
   K1 {
     @Override
     public double of(double logRatio) {
       return logRatio;
+    }
+
+    @Override
+    double slope(double logRatio) {
+      return 1;
+    }
+
+    @Override
+    public boolean hasGradient() {
+      return false;
     }
   },
   /** l²/2: biased, small variance; as a loss term its gradient is the right one. */
@@ -19,12 +32,23 @@ public enum KlEstimator {
     public double of(double logRatio) {
       return logRatio * logRatio / 2;
     }
+
+    @Override
+    double slope(double logRatio) {
+      return logRatio;
+    }
   },
   /** exp(−l) − 1 + l: unbiased, never negative. The exponent is clamped to ±20. */
   K3 {
     @Override
     public double of(double logRatio) {
       return Math.exp(PpoLoss.clampExponent(-logRatio)) - 1 + logRatio;
+    }
+
+    @Override
+    double slope(double logRatio) {
+      boolean clamped = Math.abs(logRatio) > PpoLoss.MAX_EXPONENT;
+      return clamped ? 1 : 1 - Math.exp(-logRatio);
     }
   };
 
@@ -35,6 +59,14 @@ public enum KlEstimator {
    * @return nats
    */
   public abstract double of(double logRatio);
+
+  /** The derivative of {@link #of}. */
+  abstract double slope(double logRatio);
+
+  /** Whether its gradient, as that of a loss, leads towards the reference policy. */
+  public boolean hasGradient() {
+    return true;
+  }
 
   /**
    * The estimates of one response.

@@ -12,15 +12,17 @@ import io.github.sparkrlhf.training.TextExample;
  * @param prompt prompt token ids
  * @param response response token ids
  * @param oldLogProbabilities log π_old(y_t) in nats
- * @param oldValues V_t of the critic before the update
- * @param advantages whitened A_t
- * @param returns R_t
+ * @param reference log π_ref(y_t) in nats
+ * @param oldValues V_t of the critic before the update; null without a critic
+ * @param advantages A_t
+ * @param returns R_t; null without a critic
  */
 record PpoExample(
     String id,
     int[] prompt,
     int[] response,
     float[] oldLogProbabilities,
+    float[] reference,
     float[] oldValues,
     float[] advantages,
     float[] returns)
@@ -29,13 +31,20 @@ record PpoExample(
 
   static PpoExample of(Rollout rollout) {
     return new PpoExample(
-        rollout.id(), rollout.prompt(), rollout.response(), null, null, null, null);
+        rollout.id(), rollout.prompt(), rollout.response(), null, null, null, null, null);
   }
 
-  PpoExample with(
-      float[] newLogProbabilities, float[] newValues, float[] newAdvantages, float[] newReturns) {
+  /** This response with the networks' outputs on it, and what they are to learn from it. */
+  PpoExample with(ForwardPass.Outputs outputs, float[] newAdvantages, float[] newReturns) {
     return new PpoExample(
-        id, prompt, response, newLogProbabilities, newValues, newAdvantages, newReturns);
+        id,
+        prompt,
+        response,
+        outputs.logProbabilities(),
+        outputs.reference(),
+        outputs.values(),
+        newAdvantages,
+        newReturns);
   }
 
   @Override

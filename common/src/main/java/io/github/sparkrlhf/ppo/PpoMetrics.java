@@ -17,8 +17,8 @@ public final class PpoMetrics {
    * @param samplerLogprobs log π_old(y_t) as the sampler saw it, [rows][tokens]
    * @param logprobs log π_old(y_t) recomputed by the training forward pass, [rows][tokens]
    * @param refLogprobs log π_ref(y_t), [rows][tokens]
-   * @param values V_t, [rows][tokens]
-   * @param returns R_t, [rows][tokens]
+   * @param values V_t, [rows][tokens]; null without a critic
+   * @param returns R_t, [rows][tokens]; null without a critic
    * @param scores after the missing-stop penalty, [rows]
    * @param stopped whether the response ended with a stop token, [rows]
    * @param samplesPerPrompt responses to a prompt, side by side
@@ -42,13 +42,15 @@ public final class PpoMetrics {
   }
 
   /**
-   * What one minibatch of the update reports.
+   * What one minibatch of the update reports; NaN is what it does not have.
    *
+   * @param kl of the penalty in the loss, before its coefficient
    * @param entropy of the full distribution, mean over the tokens
    */
   public record Minibatch(
       double policyLoss,
       double valueLoss,
+      double kl,
       double entropy,
       double approxKl,
       double clipFraction,
@@ -62,7 +64,7 @@ public final class PpoMetrics {
    *
    * @param estimator the KL estimator inside the reward; {@code objective/kl} is always {@link
    *     KlEstimator#K1}
-   * @param beta the KL coefficient
+   * @param beta the KL coefficient inside the reward
    */
   public static Map<String, Double> ofResponses(
       Responses responses, KlEstimator estimator, double beta) {
@@ -93,15 +95,16 @@ public final class PpoMetrics {
     double stops = stops(responses.stopped());
     metrics.put("response/truncated_share", 1 - stops / rows);
     metrics.put("val/num_eos_tokens", stops);
-    metrics.put(
-        "val/explained_variance",
-        explainedVariance(flat(responses.values()), flat(responses.returns())));
+    if (responses.values() != null) {
+      metrics.put(
+          "val/explained_variance",
+          explainedVariance(flat(responses.values()), flat(responses.returns())));
+    }
     double[] differences =
         absoluteDifferences(flat(responses.samplerLogprobs()), flat(responses.logprobs()));
     metrics.put("policy/sampler_logprob_difference_mean", mean(differences));
     metrics.put(
         "policy/sampler_logprob_difference_max", Arrays.stream(differences).reduce(0, Math::max));
-    metrics.put("kl_coef", beta);
     return metrics.values;
   }
 
@@ -121,6 +124,7 @@ public final class PpoMetrics {
     metrics.put("policy/entropy_avg", average(minibatches, Minibatch::entropy));
     metrics.put("loss/policy_avg", average(minibatches, Minibatch::policyLoss));
     metrics.put("loss/value_avg", average(minibatches, Minibatch::valueLoss));
+    metrics.put("loss/kl_avg", average(minibatches, Minibatch::kl));
     metrics.put("val/clipfrac_avg", average(minibatches, Minibatch::valueClipFraction));
     metrics.put("val/ratio", mean(ratios));
     metrics.put("val/ratio_var", unbiasedVariance(ratios));
@@ -205,7 +209,7 @@ public final class PpoMetrics {
     return doubles;
   }
 
-  private static double sum(double[] values) {
+  static double sum(double[] values) {
     double sum = 0;
     for (double value : values) {
       sum += value;

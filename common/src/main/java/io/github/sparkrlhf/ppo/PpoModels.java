@@ -4,11 +4,11 @@ import io.github.sparkrlhf.lm.TransformerConfig;
 import java.io.Serializable;
 
 /**
- * The two networks that PPO trains, and their place in the one flat weight array: the policy first,
- * the critic behind it.
+ * The networks that are trained, and their place in the one flat weight array: the policy first,
+ * the critic, if there is one, behind it.
  *
  * @param policy a causal language model
- * @param critic a trunk with a scalar head
+ * @param critic a trunk with a scalar head; null without a critic
  */
 record PpoModels(TransformerConfig policy, TransformerConfig critic) implements Serializable {
   private static final long serialVersionUID = 1L;
@@ -23,8 +23,12 @@ record PpoModels(TransformerConfig policy, TransformerConfig critic) implements 
     return policy.layout().size();
   }
 
+  boolean hasCritic() {
+    return critic != null;
+  }
+
   int size() {
-    return Math.addExact(policySize(), critic.layout().size());
+    return hasCritic() ? Math.addExact(policySize(), critic.layout().size()) : policySize();
   }
 
   /** Index of the critic's first weight. */

@@ -2,24 +2,25 @@ package io.github.sparkrlhf.ppo;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import ai.djl.ndarray.types.Shape;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.Replica;
 import io.github.sparkrlhf.lm.ReplicaPool;
 import io.github.sparkrlhf.lm.Scalars;
 import io.github.sparkrlhf.lm.SequenceBatch;
+import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.training.Objective;
+import java.io.Serializable;
+import java.util.Arrays;
 import java.util.List;
-import java.util.function.Function;
 
 /**
- * PPO's loss over policy and critic: policy + c_v·value − c_e·entropy, summed over tokens and
- * divided by their count over all lanes.
+ * The loss over policy and, if there is one, critic: policy + β·KL − c_e·entropy + c_v·value. It is
+ * a sum over tokens, weighted as the averaging says, and divided by a count over all lanes.
  */
 final class PpoObjective implements Objective<PpoExample> {
   private static final long serialVersionUID = 1L;
 
-  // Places among the sums behind LOSS and COUNT; all are sums over tokens.
+  // Places among the sums behind LOSS and COUNT; all but the first are sums over tokens.
   static final int POLICY_LOSS = 2;
   static final int VALUE_LOSS = 3;
   static final int ENTROPY = 4;
@@ -27,37 +28,64 @@ final class PpoObjective implements Objective<PpoExample> {
   static final int CLIPPED = 6;
   static final int VALUE_CLIPPED = 7;
   static final int RATIO = 8;
-  private static final int SUMS = 9;
+  static final int KL = 9;
+  static final int TOKENS = 10;
+  private static final int SUMS = 11;
+
+  /**
+   * The KL penalty of a loss.
+   *
+   * @param coefficient β; 0 for no penalty in the loss
+   */
+  record Penalty(KlEstimator estimator, double coefficient) implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    /** No penalty. */
+    static final Penalty NONE = new Penalty(KlEstimator.K2, 0);
+  }
 
   private final PpoModels models;
-  private final double temperature;
-  private final PpoLoss.Clip clip;
-  private final double valueCoefficient;
-  private final double entropyCoefficient;
+  private final PpoSettings.Sampling sampling;
+  private final LossSettings settings;
+  private final Penalty penalty;
+  private final boolean policyLearns;
 
+  /**
+   * An objective.
+   *
+   * @param policyLearns whether the policy has a gradient other than 0
+   * @throws JobFailure if a critic's loss, a mean over tokens, were added to another mean
+   */
   PpoObjective(
       PpoModels models,
-      double temperature,
-      PpoLoss.Clip clip,
-      double valueCoefficient,
-      double entropyCoefficient) {
+      PpoSettings.Sampling sampling,
+      LossSettings settings,
+      Penalty penalty,
+      boolean policyLearns) {
+    if (models.hasCritic() && settings.averaging() != Averaging.TOKENS) {
+      throw JobFailure.usage(
+          "Cannot train a critic: its loss is a mean over tokens, and that of the policy over "
+              + settings.averaging());
+    }
     this.models = models;
-    this.temperature = temperature;
-    this.clip = clip;
-    this.valueCoefficient = valueCoefficient;
-    this.entropyCoefficient = entropyCoefficient;
+    this.sampling = sampling;
+    this.settings = settings;
+    this.penalty = penalty;
+    this.policyLearns = policyLearns;
   }
 
   /** The sums as the metrics of a minibatch. */
-  static PpoMetrics.Minibatch minibatch(double[] sums) {
-    double tokens = sums[COUNT];
+  PpoMetrics.Minibatch minibatch(double[] sums) {
+    double tokens = sums[TOKENS];
+    double none = Double.NaN;
     return new PpoMetrics.Minibatch(
-        sums[POLICY_LOSS] / tokens,
-        sums[VALUE_LOSS] / tokens,
+        sums[POLICY_LOSS] / sums[COUNT],
+        models.hasCritic() ? sums[VALUE_LOSS] / tokens : none,
+        penalty.coefficient() > 0 ? sums[KL] / tokens : none,
         sums[ENTROPY] / tokens,
         0.5 * sums[SQUARED_LOG_RATIO] / tokens,
         sums[CLIPPED] / tokens,
-        sums[VALUE_CLIPPED] / tokens,
+        models.hasCritic() ? sums[VALUE_CLIPPED] / tokens : none,
         sums[RATIO] / tokens);
   }
 
@@ -70,13 +98,13 @@ final class PpoObjective implements Objective<PpoExample> {
   public double[] compute(float[] weights, List<PpoExample> rows, float[] gradient) {
     double[] sums = new double[SUMS];
     SequenceBatch batch = batch(rows);
-    sums[COUNT] = batch.outputs();
+    sums[TOKENS] = batch.outputs();
+    sums[COUNT] = settings.averaging().count(rows.size(), batch.outputs());
     policy(weights, rows, batch, gradient, sums);
-    value(weights, rows, batch, gradient, sums);
-    sums[LOSS] =
-        sums[POLICY_LOSS]
-            + valueCoefficient * sums[VALUE_LOSS]
-            - entropyCoefficient * sums[ENTROPY];
+    if (models.hasCritic()) {
+      value(weights, rows, batch, gradient, sums);
+      sums[LOSS] += settings.valueCoefficient() * sums[VALUE_LOSS];
+    }
     return sums;
   }
 
@@ -92,42 +120,70 @@ final class PpoObjective implements Objective<PpoExample> {
       SequenceBatch batch,
       float[] gradient,
       double[] sums) {
-    boolean training = gradient != null;
+    boolean training = gradient != null && policyLearns;
     try (ReplicaPool.Lease lease = ReplicaPool.lease(models.policy(), weights, 0);
         GradMode ignored = GradMode.of(training);
         NDManager manager = lease.replica().newManager()) {
       Replica replica = lease.replica();
+      TokenArrays tokens = new TokenArrays(manager, rows, sampling.maxNewTokens());
       NDArray logDistribution =
-          SequenceBatch.tempered(batch.outputs(replica, manager, training), temperature)
+          SequenceBatch.tempered(batch.outputs(replica, manager, training), sampling.temperature())
               .logSoftmax(-1);
       NDArray logProbabilities =
           logDistribution.gather(batch.labels(manager), 1).reshape(batch.outputs());
-      NDArray old = tokens(manager, rows, PpoExample::oldLogProbabilities);
-      NDArray advantages = tokens(manager, rows, PpoExample::advantages);
-      NDArray ratio = TensorLoss.ratio(logProbabilities, old);
-      NDArray loss = TensorLoss.policy(ratio, advantages, clip).sum();
+      NDArray old = tokens.of(PpoExample::oldLogProbabilities);
+      NDArray advantages = tokens.of(PpoExample::advantages);
+      NDArray ratio = ratio(logProbabilities, old, tokens);
       NDArray entropy =
           TensorLoss.entropy(
-                  entropyCoefficient > 0 ? logDistribution : logDistribution.stopGradient())
-              .sum();
+              settings.entropyCoefficient() > 0 ? logDistribution : logDistribution.stopGradient());
+      NDArray loss =
+          tokens.sum(TensorLoss.policy(ratio, advantages, settings.clip()), settings.averaging());
+      NDArray total = loss;
+      if (penalty.coefficient() > 0) {
+        NDArray kl =
+            TensorLoss.kl(logProbabilities, tokens.of(PpoExample::reference), penalty.estimator());
+        total = total.add(scaled(tokens.sum(kl, settings.averaging()), penalty.coefficient()));
+        sums[KL] = kl.sum().getFloat();
+      }
+      if (settings.entropyCoefficient() > 0) {
+        total =
+            total.sub(
+                scaled(tokens.sum(entropy, settings.averaging()), settings.entropyCoefficient()));
+      }
       if (training) {
-        NDArray total =
-            entropyCoefficient > 0
-                ? loss.sub(entropy.mul(Scalars.of(manager, (float) entropyCoefficient)))
-                : loss;
         replica.backward(total, gradient, 0);
+      } else if (gradient != null) {
+        Arrays.fill(gradient, 0, models.policySize(), 0);
       }
       sums[POLICY_LOSS] = loss.getFloat();
-      sums[ENTROPY] = entropy.getFloat();
+      sums[LOSS] = total.getFloat();
+      sums[ENTROPY] = entropy.sum().getFloat();
       ratioSums(sums, ratio.stopGradient(), logProbabilities.stopGradient(), old, advantages);
     }
   }
 
+  private NDArray ratio(NDArray logProbabilities, NDArray old, TokenArrays tokens) {
+    return settings.ratio() == RatioLevel.TOKEN
+        ? TensorLoss.ratio(logProbabilities, old)
+        : TensorLoss.responseRatio(
+            logProbabilities, old, tokens.shares(settings.ratio()), tokens.members());
+  }
+
+  private static NDArray scaled(NDArray loss, double coefficient) {
+    return loss.mul(Scalars.of(loss.getManager(), (float) coefficient));
+  }
+
   private void ratioSums(
       double[] sums, NDArray ratio, NDArray logProbabilities, NDArray old, NDArray advantages) {
+    PpoLoss.Clip clip = settings.clip();
     sums[SQUARED_LOG_RATIO] = logProbabilities.sub(old).square().sum().getFloat();
-    NDArray clipped = TensorLoss.clippedObjective(ratio, advantages, clip);
-    sums[CLIPPED] = count(clipped.lt(advantages.mul(ratio)));
+    NDArray free = advantages.mul(ratio);
+    NDArray clipped = TensorLoss.clippedObjective(ratio, advantages, clip).lt(free);
+    if (clip.isDual()) {
+      clipped = clipped.logicalOr(free.neg().gt(TensorLoss.dualBound(advantages, clip)));
+    }
+    sums[CLIPPED] = count(clipped);
     sums[RATIO] = ratio.sum().getFloat();
   }
 
@@ -144,14 +200,14 @@ final class PpoObjective implements Objective<PpoExample> {
         NDManager manager = lease.replica().newManager()) {
       Replica replica = lease.replica();
       NDArray values = batch.outputs(replica, manager, training).reshape(batch.outputs());
-      NDArray old = tokens(manager, rows, PpoExample::oldValues);
-      NDArray returns = tokens(manager, rows, PpoExample::returns);
+      TokenArrays tokens = new TokenArrays(manager, rows, sampling.maxNewTokens());
+      NDArray old = tokens.of(PpoExample::oldValues);
+      NDArray returns = tokens.of(PpoExample::returns);
+      PpoLoss.Clip clip = settings.clip();
       NDArray loss = TensorLoss.value(values, old, returns, clip).sum();
       if (training) {
         replica.backward(
-            loss.mul(Scalars.of(manager, (float) valueCoefficient)),
-            gradient,
-            models.criticOffset());
+            scaled(loss, settings.valueCoefficient()), gradient, models.criticOffset());
       }
       sums[VALUE_LOSS] = loss.getFloat();
       NDArray constant = values.stopGradient();
@@ -166,18 +222,5 @@ final class PpoObjective implements Objective<PpoExample> {
       count += flag ? 1 : 0;
     }
     return count;
-  }
-
-  private static NDArray tokens(
-      NDManager manager, List<PpoExample> rows, Function<PpoExample, float[]> field) {
-    int size = rows.stream().mapToInt(row -> row.response().length).sum();
-    float[] values = new float[size];
-    int next = 0;
-    for (PpoExample row : rows) {
-      float[] part = field.apply(row);
-      System.arraycopy(part, 0, values, next, part.length);
-      next += part.length;
-    }
-    return manager.create(values, new Shape(size));
   }
 }

@@ -1,11 +1,13 @@
 package io.github.sparkrlhf.ppo;
 
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.training.LaneSettings;
 import java.io.Serializable;
 
 /**
- * How PPO runs.
+ * How a policy is improved.
  *
+ * @param algorithm how advantages are estimated
  * @param iterations rounds of sampling and updating
  * @param sampling how responses are drawn
  * @param reward what a response is worth
@@ -15,6 +17,7 @@ import java.io.Serializable;
  * @param seed of everything random
  */
 public record PpoSettings(
+    Algorithm algorithm,
     int iterations,
     Sampling sampling,
     Reward reward,
@@ -55,16 +58,18 @@ public record PpoSettings(
    *
    * @param kl the KL coefficient β at the start, fixed or adaptive
    * @param klEstimator of the penalty
-   * @param missingStopPenalty subtracted from the scaled score of a response without stop token
-   * @param scoreScaling what is done to scores first
+   * @param klUse where the penalty is
+   * @param scores how scores become rewards
+   * @param whiten whether token rewards are divided by their standard deviation
    * @param gamma discount γ
    * @param lambda of generalised advantage estimation
    */
   public record Reward(
       KlController kl,
       KlEstimator klEstimator,
-      double missingStopPenalty,
-      ScoreScaling scoreScaling,
+      KlUse klUse,
+      ScoreSettings scores,
+      boolean whiten,
       double gamma,
       double lambda)
       implements Serializable {
@@ -72,6 +77,15 @@ public record PpoSettings(
     public Reward {
       require(gamma > 0 && gamma <= 1, "gamma", gamma);
       require(lambda >= 0 && lambda <= 1, "lambda", lambda);
+      require(
+          klUse == KlUse.REWARD || klEstimator.hasGradient(),
+          "the estimator of a KL in the loss",
+          klEstimator);
+    }
+
+    /** What is subtracted from rewards per nat, given β: nothing if the penalty is in the loss. */
+    double coefficientInReward(double beta) {
+      return klUse == KlUse.REWARD ? beta : 0;
     }
   }
 
@@ -80,22 +94,20 @@ public record PpoSettings(
    *
    * @param epochs times each iteration goes through its responses
    * @param minibatches optimiser steps per epoch, about
+   * @param criticWarmupIterations iterations at the start in which only the critic learns
    * @param learningRate of the policy; decays linearly to 0 over all iterations
    * @param criticLearningRate of the critic; decays likewise
-   * @param clip clip ranges ε
-   * @param valueCoefficient weight of the value loss
-   * @param entropyCoefficient weight of the entropy bonus
+   * @param loss of what the loss is made
    * @param maxGradientNorm global gradient norm above which the gradient is scaled down
    * @param targetApproxKl the epochs of an iteration stop above 1.5 times this; infinite for never
    */
   public record Update(
       int epochs,
       int minibatches,
+      int criticWarmupIterations,
       double learningRate,
       double criticLearningRate,
-      PpoLoss.Clip clip,
-      double valueCoefficient,
-      double entropyCoefficient,
+      LossSettings loss,
       double maxGradientNorm,
       double targetApproxKl)
       implements Serializable {
@@ -103,36 +115,43 @@ public record PpoSettings(
     public Update {
       require(epochs >= 1, "epochs", epochs);
       require(minibatches >= 1, "minibatches", minibatches);
+      require(criticWarmupIterations >= 0, "critic warm-up", criticWarmupIterations);
       require(learningRate > 0, "learning rate", learningRate);
       require(criticLearningRate > 0, "learning rate of the critic", criticLearningRate);
       require(targetApproxKl > 0, "target of approx-KL", targetApproxKl);
     }
   }
 
-  /** What is done to scores before they become rewards. */
-  public enum ScoreScaling {
-    /** Nothing. */
-    NONE,
-    /** The mean score of the first responses, which are the reference policy's, is subtracted. */
-    SHIFT,
-    /** Shifted, and divided by the standard deviation of the same scores. */
-    STANDARDIZE
-  }
-
   /** Checks the ranges. */
   public PpoSettings {
     require(iterations >= 1, "iterations", iterations);
     require(checkpointEveryIterations >= 1, "checkpoint interval", checkpointEveryIterations);
+    require(
+        !algorithm.needsGroups() || sampling.samplesPerPrompt() >= 2,
+        "samples per prompt for " + algorithm,
+        sampling.samplesPerPrompt());
+    require(
+        algorithm.needsCritic() || update.criticWarmupIterations() == 0,
+        "critic warm-up for " + algorithm,
+        update.criticWarmupIterations());
   }
 
-  private static void require(boolean holds, String name, Number value) {
+  private static void require(boolean holds, String name, Object value) {
     if (!holds) {
       throw JobFailure.usage("Cannot run PPO: " + name + " cannot be " + value);
     }
   }
 
-  /** Rows that a lane contributes to a minibatch, on average. */
-  int microBatch() {
-    return Math.max(1, sampling.responses() / (lanes * update.minibatches()));
+  /** How the responses of an iteration are dealt for an update. */
+  LaneSettings dealing(long orderSeed) {
+    int microBatch = Math.max(1, sampling.responses() / (lanes * update.minibatches()));
+    return new LaneSettings(lanes, microBatch, orderSeed, LaneSettings.Order.SHUFFLED);
+  }
+
+  /** Optimiser steps at the start that leave the policy as it is. */
+  long criticWarmupSteps() {
+    return (long) update.criticWarmupIterations()
+        * update.epochs()
+        * dealing(0).stepsPerEpoch(sampling.responses());
   }
 }

@@ -22,7 +22,7 @@ final class PpoState {
   KlController kl;
   int iteration;
 
-  private final PpoSettings.ScoreScaling scaling;
+  private final ScoreSettings.Scaling scaling;
   private double scoreMean = Double.NaN;
   private double scoreDeviation = 1;
 
@@ -31,13 +31,16 @@ final class PpoState {
     PpoSettings.Update update = settings.update();
     double criticScale = update.criticLearningRate() / update.learningRate();
     List<AdamW.Segment> segments = new ArrayList<>();
-    segments.addAll(Trainer.segments(networks.layout(PpoModels.POLICY), 0, 1));
     segments.addAll(
-        Trainer.segments(
-            networks.layout(PpoModels.CRITIC), networks.offset(PpoModels.CRITIC), criticScale));
+        Trainer.segments(networks.layout(PpoModels.POLICY), 0, 1, settings.criticWarmupSteps()));
+    if (settings.algorithm().needsCritic()) {
+      segments.addAll(
+          Trainer.segments(
+              networks.layout(PpoModels.CRITIC), networks.offset(PpoModels.CRITIC), criticScale));
+    }
     this.optimizer = new AdamW(weights.length, segments, new AdamW.Settings(0.9, 0.999, 1e-5, 0));
     this.kl = settings.reward().kl();
-    this.scaling = settings.reward().scoreScaling();
+    this.scaling = settings.reward().scores().scaling();
   }
 
   /** The state before the first iteration, or that of a checkpoint. */
@@ -73,8 +76,8 @@ final class PpoState {
     if (!Double.isNaN(scoreMean)) {
       return;
     }
-    scoreMean = scaling == PpoSettings.ScoreScaling.NONE ? 0 : mean(raw);
-    if (scaling == PpoSettings.ScoreScaling.STANDARDIZE) {
+    scoreMean = scaling == ScoreSettings.Scaling.NONE ? 0 : mean(raw);
+    if (scaling == ScoreSettings.Scaling.STANDARDIZE) {
       double squares = 0;
       for (double score : raw) {
         squares += (score - scoreMean) * (score - scoreMean);

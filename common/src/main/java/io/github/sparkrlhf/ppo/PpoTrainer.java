@@ -18,14 +18,15 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 
 /**
- * Proximal policy optimisation (Schulman et al., 2017) of a language model against a reward model,
- * with a KL penalty to the policy it starts from (Ziegler et al., 2019). Sampling, forward passes
- * and gradients run on the executors; the driver keeps the weights.
+ * Improves a language model against a reward model by an {@link Algorithm}, with a KL penalty to
+ * the policy it starts from (Ziegler et al., 2019). Sampling, forward passes and gradients run on
+ * the executors; the driver keeps the weights.
  */
 public final class PpoTrainer {
   /** What the names of metrics begin with that say how long a phase took. */
@@ -49,32 +50,31 @@ public final class PpoTrainer {
   /**
    * The trained networks.
    *
-   * @param policy with what it has learned
-   * @param critic likewise
-   * @param trained flat, what was trained of both
+   * @param models the policy and, if there is one, the critic, with what they have learned
+   * @param trained flat, what was trained of all
    */
-  public record Result(LanguageModel policy, LanguageModel critic, float[] trained) {}
+  public record Result(List<LanguageModel> models, float[] trained) {
+    /** The policy. */
+    public LanguageModel policy() {
+      return models.get(PpoModels.POLICY);
+    }
+  }
 
   /**
    * A trainer.
    *
-   * @param networks what to train of two models: the policy to improve, which is also the
-   *     reference; and the critic, of the same tokenizer with a scalar head, usually the reward
-   *     model
+   * @param networks what to train of the policy to improve, which is also the reference; and, if
+   *     the algorithm needs one, of the critic, of the same tokenizer with a scalar head, usually
+   *     the reward model
    */
   public PpoTrainer(
       SparkSession spark, Trainables networks, RewardModel reward, PpoSettings settings) {
     LanguageModel policy = networks.initialModel(PpoModels.POLICY);
-    LanguageModel critic = networks.initialModel(PpoModels.CRITIC);
-    if (!policy.tokenizer().equals(critic.tokenizer())) {
-      throw JobFailure.usage(
-          "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
-    }
+    PpoModels models = models(networks, settings.algorithm());
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.settings = settings;
     this.networks = networks;
-    this.update =
-        new PpoUpdate(context, networks, new PpoModels(policy.config(), critic.config()), settings);
+    this.update = new PpoUpdate(context, networks, models, settings);
     this.rewardScores = new RewardScores(spark, reward, policy.tokenizer());
     this.sampler =
         new RolloutSampler(
@@ -90,11 +90,29 @@ public final class PpoTrainer {
             settings.seed());
   }
 
+  private static PpoModels models(Trainables networks, Algorithm algorithm) {
+    LanguageModel policy = networks.initialModel(PpoModels.POLICY);
+    if (networks.count() != (algorithm.needsCritic() ? 2 : 1)) {
+      throw new IllegalArgumentException(networks.count() + " networks for " + algorithm);
+    }
+    if (!algorithm.needsCritic()) {
+      return new PpoModels(policy.config(), null);
+    }
+    LanguageModel critic = networks.initialModel(PpoModels.CRITIC);
+    if (!policy.tokenizer().equals(critic.tokenizer())) {
+      throw JobFailure.usage(
+          "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
+    }
+    return new PpoModels(policy.config(), critic.config());
+  }
+
   /** Names, shapes and order of all trained parameters, for checkpoints. */
   public List<Safetensors.Tensor> parameterLayout() {
     List<Safetensors.Tensor> tensors = new ArrayList<>();
     tensors.addAll(networks.layout(PpoModels.POLICY).tensors("policy."));
-    tensors.addAll(networks.layout(PpoModels.CRITIC).tensors("critic."));
+    if (settings.algorithm().needsCritic()) {
+      tensors.addAll(networks.layout(PpoModels.CRITIC).tensors("critic."));
+    }
     return tensors;
   }
 
@@ -134,8 +152,9 @@ public final class PpoTrainer {
       }
     }
     return new Result(
-        networks.model(PpoModels.POLICY, state.weights),
-        networks.model(PpoModels.CRITIC, state.weights),
+        IntStream.range(0, networks.count())
+            .mapToObj(model -> networks.model(model, state.weights))
+            .toList(),
         state.weights);
   }
 
@@ -159,8 +178,7 @@ public final class PpoTrainer {
     int iteration = state.iteration;
     long startedNanos = System.nanoTime();
     Map<String, Double> metrics = new LinkedHashMap<>();
-    Experience experience = experience(state, reference, prompts, iteration, metrics);
-    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
+    Experience experience = experience(state, reference, prompts, metrics);
     metrics.putAll(timed(metrics, "update", () -> update.run(state, experience)));
     state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
     state.iteration = iteration + 1;
@@ -177,11 +195,10 @@ public final class PpoTrainer {
       Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
       Recorder recorder) {
-    int iteration = settings.iterations();
     Map<String, Double> metrics = new LinkedHashMap<>();
-    Experience experience = experience(state, reference, prompts, iteration, metrics);
-    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
-    recorder.record(iteration, RolloutRow.of(iteration, experience, rewardScores), metrics);
+    Experience experience = experience(state, reference, prompts, metrics);
+    recorder.record(
+        state.iteration, RolloutRow.of(state.iteration, experience, rewardScores), metrics);
   }
 
   /** Samples, runs the networks on the samples, scores them. */
@@ -189,8 +206,8 @@ public final class PpoTrainer {
       PpoState state,
       Broadcast<FloatArray> reference,
       List<RolloutSampler.Prompt> prompts,
-      int iteration,
       Map<String, Double> metrics) {
+    int iteration = state.iteration;
     List<Rollout> rollouts =
         timed(
             metrics,
@@ -208,9 +225,16 @@ public final class PpoTrainer {
     state.scaleOnce(raw);
     double[] scores = new double[raw.length];
     for (int row = 0; row < raw.length; row++) {
-      double scaled = state.scaled(raw[row]);
+      Rollout rollout = rollouts.get(row);
       scores[row] =
-          rollouts.get(row).stopped() ? scaled : scaled - settings.reward().missingStopPenalty();
+          settings
+              .reward()
+              .scores()
+              .score(
+                  state.scaled(raw[row]),
+                  rollout.stopped(),
+                  rollout.response().length,
+                  settings.sampling().maxNewTokens());
     }
     Experience experience =
         new Experience(rollouts, outputs, scores, settings, state.kl.coefficient());
@@ -218,6 +242,7 @@ public final class PpoTrainer {
       PpoUpdate.requireZero(
           "the KL to the reference before the first step", PpoState.mean(experience.kl), 1e-9);
     }
+    metrics.putAll(experience.metrics(settings, state.kl.coefficient()));
     return experience;
   }
 
@@ -241,13 +266,17 @@ public final class PpoTrainer {
   }
 
   private static String describe(Map<String, Double> metrics) {
+    String values =
+        metrics.containsKey("loss/value_avg")
+            ? String.format(Locale.ROOT, ", value loss %.3f", metrics.get("loss/value_avg"))
+            : "";
     return String.format(
         Locale.ROOT,
-        "score %.3f, KL %.3f nats, length %.1f, value loss %.3f, clipped %.1f %%; sampling %.1f s, networks %.1f s, scoring %.1f s, update %.1f s",
+        "score %.3f, KL %.3f nats, length %.1f%s, clipped %.1f %%; sampling %.1f s, networks %.1f s, scoring %.1f s, update %.1f s",
         metrics.get("objective/raw_scores"),
         metrics.get("objective/kl"),
         metrics.get("response/length_mean"),
-        metrics.get("loss/value_avg"),
+        values,
         100 * metrics.get("policy/clipfrac_avg"),
         metrics.get(SECONDS + "sampling"),
         metrics.get(SECONDS + "networks"),

@@ -5,7 +5,6 @@ import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.training.FloatArray;
 import io.github.sparkrlhf.training.GradientClipping;
-import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.LearningRateSchedule;
 import io.github.sparkrlhf.training.Trainables;
 import io.github.sparkrlhf.training.TrainingEngine;
@@ -44,7 +43,7 @@ final class PpoUpdate {
     WeightView view = networks.view();
     ForwardPass pass = new ForwardPass(models, reference, settings.sampling().temperature());
     List<PpoExample> rows = rollouts.stream().map(PpoExample::of).toList();
-    try (TrainingEngine<PpoExample> engine = engine(rows, state.iteration)) {
+    try (TrainingEngine<PpoExample> engine = engine(rows, state.iteration, objective(state))) {
       return engine.map(
           state.weights,
           0,
@@ -65,13 +64,14 @@ final class PpoUpdate {
     double learningRate = schedule().at(iteration);
     double gradientNorm = 0;
     int steps = 0;
-    try (TrainingEngine<PpoExample> engine = engine(experience.examples(), iteration)) {
+    PpoObjective objective = objective(state);
+    try (TrainingEngine<PpoExample> engine = engine(experience.examples(), iteration, objective)) {
       boolean stopped = false;
       for (int epoch = 0; epoch < settings.update().epochs() && !stopped; epoch++) {
         for (int step = 0; step < engine.stepsPerEpoch() && !stopped; step++) {
           TrainingEngine.Round round =
               engine.round(state.weights, epoch, step, name(iteration, epoch, step));
-          PpoMetrics.Minibatch minibatch = PpoObjective.minibatch(round.sums());
+          PpoMetrics.Minibatch minibatch = objective.minibatch(round.sums());
           if (epoch == 0 && step == 0) {
             requireUntouched(minibatch);
           }
@@ -89,25 +89,31 @@ final class PpoUpdate {
     Map<String, Double> metrics = new LinkedHashMap<>(PpoMetrics.ofUpdate(minibatches));
     metrics.put("policy/gradient_norm", gradientNorm / Math.max(1, steps));
     metrics.put("update/steps", (double) steps);
-    metrics.put("lr", learningRate);
+    metrics.put("lr", policyLearns(iteration) ? learningRate : 0);
     return metrics;
   }
 
-  private TrainingEngine<PpoExample> engine(List<PpoExample> examples, int iteration) {
-    PpoObjective objective =
-        new PpoObjective(
-            models,
-            settings.sampling().temperature(),
-            settings.update().clip(),
-            settings.update().valueCoefficient(),
-            settings.update().entropyCoefficient());
-    long seed = new CounterRandom(settings.seed(), "minibatches").bits(iteration);
+  private boolean policyLearns(int iteration) {
+    return iteration >= settings.update().criticWarmupIterations();
+  }
+
+  private PpoObjective objective(PpoState state) {
+    PpoSettings.Reward reward = settings.reward();
+    return new PpoObjective(
+        models,
+        settings.sampling(),
+        settings.update().loss(),
+        reward.klUse() == KlUse.LOSS
+            ? new PpoObjective.Penalty(reward.klEstimator(), state.kl.coefficient())
+            : PpoObjective.Penalty.NONE,
+        policyLearns(state.iteration));
+  }
+
+  private TrainingEngine<PpoExample> engine(
+      List<PpoExample> examples, int iteration, PpoObjective objective) {
+    long order = new CounterRandom(settings.seed(), "minibatches").bits(iteration);
     return new TrainingEngine<>(
-        context,
-        examples,
-        new LaneSettings(
-            settings.lanes(), settings.microBatch(), seed, LaneSettings.Order.SHUFFLED),
-        networks.objective(objective));
+        context, examples, settings.dealing(order), networks.objective(objective));
   }
 
   private LearningRateSchedule schedule() {

@@ -19,6 +19,7 @@ public record RolloutRow(Row row) {
     List<RolloutRow> rows = new ArrayList<>();
     for (int i = 0; i < experience.rollouts.size(); i++) {
       Rollout rollout = experience.rollouts.get(i);
+      ForwardPass.Outputs outputs = experience.outputs.get(i);
       rows.add(
           new RolloutRow(
               RowFactory.create(
@@ -32,9 +33,9 @@ public record RolloutRow(Row row) {
                   boxed(rollout.response()),
                   rollout.stopped(),
                   boxed(rollout.samplerLogProbabilities()),
-                  boxed(experience.logProbabilities[i]),
-                  boxed(experience.reference[i]),
-                  boxed(experience.values[i]),
+                  boxed(outputs.logProbabilities()),
+                  boxed(outputs.reference()),
+                  boxed(outputs.values()),
                   boxed(experience.rewards[i]),
                   boxed(experience.advantages[i]),
                   boxed(experience.returns[i]),
@@ -49,6 +50,9 @@ public record RolloutRow(Row row) {
   }
 
   private static Float[] boxed(float[] values) {
+    if (values == null) {
+      return null;
+    }
     Float[] boxed = new Float[values.length];
     for (int i = 0; i < values.length; i++) {
       boxed[i] = values[i];

@@ -1,6 +1,8 @@
 package io.github.sparkrlhf.ppo;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
 import io.github.sparkrlhf.lm.Scalars;
 
 /**
@@ -12,20 +14,64 @@ final class TensorLoss {
 
   /** ρ = exp(log π − log π_old), the exponent clamped. */
   static NDArray ratio(NDArray logProbabilities, NDArray oldLogProbabilities) {
-    return logProbabilities
-        .sub(oldLogProbabilities)
-        .clip(-PpoLoss.MAX_EXPONENT, PpoLoss.MAX_EXPONENT)
-        .exp();
+    return exponential(logProbabilities.sub(oldLogProbabilities));
   }
 
-  /** max(−Aρ, −A·clip(ρ, 1 − ε, 1 + ε)) of each token. */
+  /**
+   * The ratio of each token's response.
+   *
+   * @param shares {@code [responses, tokens]}, what the log-ratio of a token counts in that of its
+   *     response, 0 in all others
+   * @param members {@code [tokens, responses]}, 1 where a token belongs to a response, 0 elsewhere
+   */
+  static NDArray responseRatio(
+      NDArray logProbabilities, NDArray oldLogProbabilities, NDArray shares, NDArray members) {
+    NDArray logRatio = logProbabilities.sub(oldLogProbabilities).reshape(-1, 1);
+    return members.matMul(exponential(shares.matMul(logRatio))).reshape(-1);
+  }
+
+  private static NDArray exponential(NDArray exponent) {
+    return exponent.clip(-PpoLoss.MAX_EXPONENT, PpoLoss.MAX_EXPONENT).exp();
+  }
+
+  /**
+   * max(−Aρ, −A·clip(ρ, 1 − ε, 1 + ε)) of each token; with a dual clip at most −A·c where A is
+   * negative.
+   */
   static NDArray policy(NDArray ratio, NDArray advantages, PpoLoss.Clip clip) {
-    return advantages.mul(ratio).minimum(clippedObjective(ratio, advantages, clip)).neg();
+    NDArray loss = advantages.mul(ratio).minimum(clippedObjective(ratio, advantages, clip)).neg();
+    return clip.isDual() ? loss.minimum(dualBound(advantages, clip)) : loss;
   }
 
   /** A·clip(ρ, 1 − ε, 1 + ε) of each token. */
   static NDArray clippedObjective(NDArray ratio, NDArray advantages, PpoLoss.Clip clip) {
     return advantages.mul(ratio.clip(1 - clip.low(), 1 + clip.high()));
+  }
+
+  /** −A·c where A is negative, and more than any loss elsewhere. Only for a dual clip. */
+  static NDArray dualBound(NDArray advantages, PpoLoss.Clip clip) {
+    NDManager manager = advantages.getManager();
+    NDArray bound = advantages.mul(Scalars.of(manager, (float) -clip.dual()));
+    return bound.maximum(
+        advantages
+            .gte(Scalars.of(manager, 0))
+            .toType(DataType.FLOAT32, false)
+            .mul(Scalars.of(manager, Float.MAX_VALUE)));
+  }
+
+  /**
+   * The estimates of the divergence from the reference, one per token.
+   *
+   * @throws IllegalArgumentException for {@link KlEstimator#K1}, which has no useful gradient
+   */
+  static NDArray kl(NDArray logProbabilities, NDArray reference, KlEstimator estimator) {
+    NDArray logRatio = logProbabilities.sub(reference);
+    NDManager manager = logRatio.getManager();
+    return switch (estimator) {
+      case K1 -> throw new IllegalArgumentException("the KL in a loss cannot be K1");
+      case K2 -> logRatio.square().mul(Scalars.of(manager, 0.5f));
+      case K3 -> exponential(logRatio.neg()).sub(Scalars.of(manager, 1)).add(logRatio);
+    };
   }
 
   /** ½·max((V − R)², (clip(V, V_old ± ε) − R)²) of each token. */

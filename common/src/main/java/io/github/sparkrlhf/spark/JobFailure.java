@@ -9,8 +9,10 @@ public final class JobFailure extends RuntimeException {
 
   /** What kind of failure it is; decides the exit code of the process. */
   public enum Kind {
-    /** The run failed: an unreadable file, a warehouse that is not writable, a NaN in a loss. */
+    /** The run failed: an unreadable file, a warehouse that is not writable. */
     FAILURE(1),
+    /** A loss or a gradient is NaN or infinite. */
+    NOT_FINITE(1),
     /** What the user asked for cannot be: an unknown option, a missing column or file. */
     USAGE(2),
     /** The data are not good enough: an empty table, too large a share of quarantined rows. */
@@ -43,6 +45,11 @@ public final class JobFailure extends RuntimeException {
   /** A failure with exit code 1 and its cause. */
   public static JobFailure failure(String message, Throwable cause) {
     return new JobFailure(Kind.FAILURE, message, cause);
+  }
+
+  /** A failure with exit code 1: a loss or a gradient is NaN or infinite. */
+  public static JobFailure notFinite(String message) {
+    return new JobFailure(Kind.NOT_FINITE, message, null);
   }
 
   /** A failure with exit code 2. */

@@ -28,9 +28,17 @@ public final class AdamW implements Optimizer {
    * @param learningRateScale what the step's learning rate is multiplied with; 0 freezes the range
    *     but for its moments
    * @param decay whether weight decay applies; customarily not to biases and norms
+   * @param firstStep steps before which the range and its moments stay as they are; t counts from
+   *     there
    */
-  public record Segment(int offset, int length, double learningRateScale, boolean decay)
-      implements Serializable {}
+  public record Segment(
+      int offset, int length, double learningRateScale, boolean decay, long firstStep)
+      implements Serializable {
+    /** A range that takes part in every step. */
+    public Segment(int offset, int length, double learningRateScale, boolean decay) {
+      this(offset, length, learningRateScale, decay, 0);
+    }
+  }
 
   /**
    * The constants of the optimiser.
@@ -106,7 +114,9 @@ public final class AdamW implements Optimizer {
     }
     steps++;
     for (Segment segment : segments) {
-      step(weights, gradient, segment, learningRate * segment.learningRateScale());
+      if (steps > segment.firstStep()) {
+        step(weights, gradient, segment, learningRate * segment.learningRateScale());
+      }
     }
   }
 
@@ -115,8 +125,9 @@ public final class AdamW implements Optimizer {
     double beta1 = settings.beta1();
     double beta2 = settings.beta2();
     double epsilon = settings.epsilon();
-    double stepSize = learningRate / (1 - StrictMath.pow(beta1, (double) steps));
-    double rootCorrection = Math.sqrt(1 - StrictMath.pow(beta2, (double) steps));
+    double t = steps - segment.firstStep();
+    double stepSize = learningRate / (1 - StrictMath.pow(beta1, t));
+    double rootCorrection = Math.sqrt(1 - StrictMath.pow(beta2, t));
     int end = segment.offset() + segment.length();
     // Element by element: which thread steps which changes nothing.
     IntStream.rangeClosed(0, (segment.length() - 1) / CHUNK)

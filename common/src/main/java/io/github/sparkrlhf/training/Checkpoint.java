@@ -69,7 +69,7 @@ public record Checkpoint(
   }
 
   /** The checkpoint of a training that keeps its best weights, unless they are null. */
-  static Checkpoint of(
+  public static Checkpoint of(
       long step,
       float[] weights,
       Optimizer optimizer,

@@ -86,6 +86,11 @@ public final class Trainables implements AutoCloseable {
     return all;
   }
 
+  /** How many models there are. */
+  public int count() {
+    return models.size();
+  }
+
   /** A model before training. */
   public LanguageModel initialModel(int model) {
     return models.get(model);

@@ -338,6 +338,16 @@ public final class Trainer<E extends Example> {
    */
   public static List<AdamW.Segment> segments(
       ParameterLayout layout, int offset, double learningRateScale) {
+    return segments(layout, offset, learningRateScale, 0);
+  }
+
+  /**
+   * The optimiser's segments of one model that begins to learn late.
+   *
+   * @param firstStep steps before which the model stays as it is
+   */
+  public static List<AdamW.Segment> segments(
+      ParameterLayout layout, int offset, double learningRateScale, long firstStep) {
     return layout.parameters().stream()
         .map(
             parameter ->
@@ -345,7 +355,8 @@ public final class Trainer<E extends Example> {
                     offset + parameter.offset(),
                     parameter.size(),
                     learningRateScale,
-                    parameter.decays()))
+                    parameter.decays(),
+                    firstStep))
         .toList();
   }
 }

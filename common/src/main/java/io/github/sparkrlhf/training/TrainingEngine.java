@@ -346,7 +346,7 @@ public final class TrainingEngine<E extends Example> implements AutoCloseable {
       volume = volume.plus(partial.volume());
     }
     if (!notFinite.isEmpty()) {
-      throw JobFailure.failure(
+      throw JobFailure.notFinite(
           "Cannot train: loss or gradient is not a finite number for a micro-batch with the rows "
               + notFinite);
     }

@@ -66,7 +66,7 @@ public final class PpoGolden {
     int[] lengths = new int[mask.size()];
     for (int row = 0; row < lengths.length; row++) {
       for (JsonNode flag : mask.get(row)) {
-        lengths[row] += flag.booleanValue() == valid ? 1 : 0;
+        lengths[row] += flag.asBoolean() == valid ? 1 : 0;
       }
     }
     return lengths;

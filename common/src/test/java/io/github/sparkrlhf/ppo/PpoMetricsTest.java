@@ -25,8 +25,7 @@ class PpoMetricsTest {
         .containsEntry("response/length_mean", 1.25)
         .containsEntry("response/length_max", 2.0)
         .containsEntry("response/truncated_share", 0.25)
-        .containsEntry("val/num_eos_tokens", 3.0)
-        .containsEntry("kl_coef", 0.1);
+        .containsEntry("val/num_eos_tokens", 3.0);
     double penalty = -0.1 * (0.5 + 2) / 4;
     assertThat(metrics.get("objective/non_score_reward")).isCloseTo(penalty, within(1e-12));
     assertThat(metrics.get("objective/rlhf_reward")).isCloseTo(3 + penalty, within(1e-12));
@@ -92,11 +91,12 @@ class PpoMetricsTest {
     Map<String, Double> metrics =
         PpoMetrics.ofUpdate(
             List.of(
-                new Minibatch(1, 2, 3, 4, 0.1, 0.2, 0.9),
-                new Minibatch(3, 4, 5, 6, 0.3, 0.4, 1.1)));
+                new Minibatch(1, 2, 7, 3, 4, 0.1, 0.2, 0.9),
+                new Minibatch(3, 4, 9, 5, 6, 0.3, 0.4, 1.1)));
     assertThat(metrics)
         .containsEntry("loss/policy_avg", 2.0)
         .containsEntry("loss/value_avg", 3.0)
+        .containsEntry("loss/kl_avg", 8.0)
         .containsEntry("policy/entropy_avg", 4.0)
         .containsEntry("policy/approxkl_avg", 5.0)
         .containsEntry("policy/clipfrac_avg", 0.2)

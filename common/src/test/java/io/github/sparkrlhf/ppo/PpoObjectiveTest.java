@@ -30,6 +30,8 @@ class PpoObjectiveTest {
   private static final float[] WEIGHTS =
       Trainables.all(POLICY.languageModel(), CRITIC.languageModel()).initial();
   private static final double TEMPERATURE = 0.7;
+  private static final PpoSettings.Sampling SAMPLING =
+      new PpoSettings.Sampling(1, 1, 20, TEMPERATURE, 1);
   private static final PpoLoss.Clip CLIP = PpoLoss.Clip.DEFAULT;
   private static final CounterRandom RANDOM = new CounterRandom(4, "ppo objective test");
   private static final JavaSparkContext CONTEXT =
@@ -43,12 +45,7 @@ class PpoObjectiveTest {
     List<PpoExample> learned = new ArrayList<>();
     for (PpoExample row : examples(40)) {
       ForwardPass.Outputs output = outputs.get(row.id());
-      learned.add(
-          row.with(
-              output.logProbabilities(),
-              output.values(),
-              noise(row, 0, 1),
-              plus(output.values(), noise(row, 1, 1))));
+      learned.add(row.with(output, noise(row, 0, 1), plus(output.values(), noise(row, 1, 1))));
     }
     int tokens = 0;
     double advantages = 0;
@@ -62,7 +59,7 @@ class PpoObjectiveTest {
         assertThat(sums[PpoObjective.RATIO]).isEqualTo(sums[Objective.COUNT]);
         assertThat(sums[PpoObjective.CLIPPED]).isZero();
         assertThat(sums[PpoObjective.VALUE_CLIPPED]).isZero();
-        PpoMetrics.Minibatch minibatch = PpoObjective.minibatch(sums);
+        PpoMetrics.Minibatch minibatch = objective(0.1, 0.01).minibatch(sums);
         assertThat(minibatch.approxKl()).isZero();
         assertThat(minibatch.clipFraction()).isZero();
         assertThat(minibatch.ratio()).isEqualTo(1);
@@ -186,12 +183,7 @@ class PpoObjectiveTest {
     for (int i = 0; i < count; i++) {
       PpoExample row = rows.get(i);
       ForwardPass.Outputs output = outputs.get(i);
-      learnable.add(
-          row.with(
-              output.logProbabilities(),
-              output.values(),
-              noise(row, 0, 1),
-              plus(output.values(), noise(row, 1, 0.5))));
+      learnable.add(row.with(output, noise(row, 0, 1), plus(output.values(), noise(row, 1, 0.5))));
     }
     return learnable;
   }
@@ -206,7 +198,13 @@ class PpoObjectiveTest {
   }
 
   private static PpoObjective objective(double valueCoefficient, double entropyCoefficient) {
-    return new PpoObjective(MODELS, TEMPERATURE, CLIP, valueCoefficient, entropyCoefficient);
+    return new PpoObjective(
+        MODELS,
+        SAMPLING,
+        new LossSettings(
+            CLIP, RatioLevel.TOKEN, Averaging.TOKENS, valueCoefficient, entropyCoefficient),
+        PpoObjective.Penalty.NONE,
+        true);
   }
 
   /** Rows of random tokens, 2 to 26 long. */
@@ -215,7 +213,7 @@ class PpoObjectiveTest {
     for (int row = 0; row < count; row++) {
       int[] prompt = tokens(row, 0, 1 + RANDOM.integer(10, row, 2));
       int[] response = tokens(row, 1, 1 + RANDOM.integer(16, row, 3));
-      rows.add(new PpoExample("row-" + row, prompt, response, null, null, null, null));
+      rows.add(new PpoExample("row-" + row, prompt, response, null, null, null, null, null));
     }
     return rows;
   }

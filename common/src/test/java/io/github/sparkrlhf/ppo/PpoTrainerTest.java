@@ -34,6 +34,8 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.functions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class PpoTrainerTest {
   private static final int ITERATIONS = 15;
@@ -42,7 +44,11 @@ class PpoTrainerTest {
   // Columns of a rollout row.
   private static final int LOG_PROBABILITIES = 10;
   private static final int REFERENCE = 11;
+  private static final int PROMPT_ID = 2;
+  private static final int VALUES = 12;
   private static final int ADVANTAGES = 14;
+  private static final int RETURNS = 15;
+  private static final int SCORE = 16;
   private static final int KL = 17;
 
   private static final TokenizerFile TOKENIZER = TestTokenizers.bytes();
@@ -113,7 +119,7 @@ class PpoTrainerTest {
     double after = recording.metric(ITERATIONS, "objective/raw_scores");
     assertThat(after).as("from %s", before).isGreaterThan(before + 1);
     assertThat(result.policy().weights()).isNotEqualTo(POLICY.weights());
-    assertThat(result.critic().weights()).isNotEqualTo(CRITIC.weights());
+    assertThat(result.models().get(1).weights()).isNotEqualTo(CRITIC.weights());
 
     assertThat(recording.metric(0, "objective/kl")).isZero();
     for (Row row : recording.rows.get(0)) {
@@ -128,6 +134,74 @@ class PpoTrainerTest {
     }
     assertThat(recording.rows.get(ITERATIONS)).hasSize(RESPONSES);
     assertThat(recording.metrics.get(ITERATIONS)).doesNotContainKey("loss/policy_avg");
+  }
+
+  @ParameterizedTest
+  @EnumSource(value = Algorithm.class, names = "PPO", mode = EnumSource.Mode.EXCLUDE)
+  void algorithmsWithoutCriticTrainThePolicyAlone(Algorithm algorithm) {
+    Recording recording = new Recording(-1);
+    PpoTrainer trainer =
+        new PpoTrainer(
+            SparkTestSession.get(),
+            Trainables.all(POLICY),
+            new SmallLetters(),
+            settings(algorithm, ITERATIONS));
+    PpoTrainer.Result result =
+        trainer.train(prompts(), checkpoints("run", trainer), recording, silent(ITERATIONS));
+    double before = recording.metric(0, "objective/raw_scores");
+    double after = recording.metric(ITERATIONS, "objective/raw_scores");
+    assertThat(after).as("from %s", before).isGreaterThan(before + 0.5);
+    assertThat(recording.metric(0, "objective/kl")).isZero();
+    assertThat(recording.metric(ITERATIONS, "objective/kl")).isGreaterThan(0.05);
+    assertThat(result.models()).hasSize(1);
+    assertThat(result.trained()).hasSameSizeAs(POLICY.weights());
+    assertThat(recording.rows.get(0).get(0).get(VALUES)).isNull();
+    assertThat(recording.rows.get(0).get(0).get(RETURNS)).isNull();
+    assertThat(recording.metrics.get(0))
+        .doesNotContainKeys("loss/value_avg", "val/clipfrac_avg", "val/explained_variance");
+    boolean inLoss = algorithm.klUse() == KlUse.LOSS;
+    assertThat(recording.metrics.get(1).containsKey("loss/kl_avg")).isEqualTo(inLoss);
+    assertThat(recording.metric(1, "objective/non_score_reward") == 0).isEqualTo(inLoss);
+  }
+
+  @Test
+  void item15AdvantagesOfAGroupSumUpToZero() {
+    Recording recording = new Recording(-1);
+    PpoTrainer trainer =
+        new PpoTrainer(
+            SparkTestSession.get(),
+            Trainables.all(POLICY),
+            new SmallLetters(),
+            settings(Algorithm.RLOO, 1));
+    trainer.train(prompts(), checkpoints("run", trainer), recording, silent(1));
+    List<Row> rows = recording.rows.get(0);
+    for (int i = 0; i < rows.size(); i += 2) {
+      assertThat(rows.get(i).getString(PROMPT_ID)).isEqualTo(rows.get(i + 1).getString(PROMPT_ID));
+      Float[] first = (Float[]) rows.get(i).get(ADVANTAGES);
+      Float[] second = (Float[]) rows.get(i + 1).get(ADVANTAGES);
+      assertThat(first).containsOnly(first[0]);
+      assertThat(first[0]).isEqualTo(-second[0]);
+      assertThat((double) first[0])
+          .isCloseTo(rows.get(i).getDouble(SCORE) - rows.get(i + 1).getDouble(SCORE), within(1e-5));
+    }
+  }
+
+  @Test
+  void groupsNeedTwoResponses() {
+    PpoSettings two = settings(Algorithm.GRPO, 1);
+    assertThatThrownBy(
+            () ->
+                new PpoSettings(
+                    Algorithm.GRPO,
+                    1,
+                    new PpoSettings.Sampling(16, 1, 10, 1, 4),
+                    two.reward(),
+                    two.update(),
+                    4,
+                    2,
+                    17))
+        .isInstanceOf(JobFailure.class)
+        .hasMessage("Cannot run PPO: samples per prompt for grpo cannot be 1");
   }
 
   @Test
@@ -186,7 +260,7 @@ class PpoTrainerTest {
           .as(parameter.name())
           .isEqualTo(!adapted);
     }
-    assertThat(result.critic().weights()).isNotEqualTo(CRITIC.weights());
+    assertThat(result.models().get(1).weights()).isNotEqualTo(CRITIC.weights());
     assertThat(result.trained().length).isLessThan(SHARP.weights().length);
   }
 
@@ -243,8 +317,10 @@ class PpoTrainerTest {
           }
         });
     assertThat(found.trained()).isEqualTo(expected.trained());
-    assertThat(found.policy().weights()).isEqualTo(expected.policy().weights());
-    assertThat(found.critic().weights()).isEqualTo(expected.critic().weights());
+    assertThat(found.models()).hasSameSizeAs(expected.models());
+    for (int i = 0; i < expected.models().size(); i++) {
+      assertThat(found.models().get(i).weights()).isEqualTo(expected.models().get(i).weights());
+    }
   }
 
   /** The columns, arrays as lists: equal if and only if every bit is. */
@@ -330,18 +406,32 @@ class PpoTrainerTest {
   }
 
   private static PpoSettings settings(int iterations) {
+    return settings(Algorithm.PPO, iterations);
+  }
+
+  private static PpoSettings settings(Algorithm algorithm, int iterations) {
     return new PpoSettings(
+        algorithm,
         iterations,
         new PpoSettings.Sampling(16, 2, 10, 1, 4),
         new PpoSettings.Reward(
             KlController.adaptive(0.02, 6, 1000),
-            KlEstimator.K1,
-            0.5,
-            PpoSettings.ScoreScaling.STANDARDIZE,
+            algorithm.klUse() == KlUse.LOSS ? KlEstimator.K2 : KlEstimator.K1,
+            algorithm.klUse(),
+            ScoreSettings.of(ScoreSettings.Scaling.STANDARDIZE, 0.5),
+            false,
             1,
             0.95),
         new PpoSettings.Update(
-            2, 2, 1e-2, 1e-2, PpoLoss.Clip.DEFAULT, 0.1, 0, 1, Double.POSITIVE_INFINITY),
+            2,
+            2,
+            0,
+            1e-2,
+            1e-2,
+            new LossSettings(
+                PpoLoss.Clip.DEFAULT, algorithm.ratio(), algorithm.averaging(), 0.1, 0),
+            1,
+            Double.POSITIVE_INFINITY),
         4,
         2,
         17);

@@ -11,11 +11,17 @@ import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.policy.Rollout;
 import io.github.sparkrlhf.policy.RolloutSampler;
 import io.github.sparkrlhf.policy.SamplingOptions;
+import io.github.sparkrlhf.ppo.Algorithm;
+import io.github.sparkrlhf.ppo.Averaging;
 import io.github.sparkrlhf.ppo.KlController;
 import io.github.sparkrlhf.ppo.KlEstimator;
+import io.github.sparkrlhf.ppo.KlUse;
+import io.github.sparkrlhf.ppo.LossSettings;
 import io.github.sparkrlhf.ppo.PpoLoss;
 import io.github.sparkrlhf.ppo.PpoSettings;
 import io.github.sparkrlhf.ppo.PpoTrainer;
+import io.github.sparkrlhf.ppo.RatioLevel;
+import io.github.sparkrlhf.ppo.ScoreSettings;
 import io.github.sparkrlhf.reward.PairExample;
 import io.github.sparkrlhf.reward.PairwiseObjective;
 import io.github.sparkrlhf.reward.TransformerRewardModel;
@@ -444,12 +450,26 @@ final class ModelBenchmark implements Callable<Integer> {
 
   private PpoSettings ppoSettings() {
     return new PpoSettings(
+        Algorithm.PPO,
         2,
         new PpoSettings.Sampling(ROLLOUTS, 1, NEW_TOKENS, 1, GENERATION_BATCH),
         new PpoSettings.Reward(
-            KlController.fixed(0.05), KlEstimator.K1, 0, PpoSettings.ScoreScaling.NONE, 1, 0.95),
+            KlController.fixed(0.05),
+            KlEstimator.K1,
+            KlUse.REWARD,
+            ScoreSettings.of(ScoreSettings.Scaling.NONE, 0),
+            false,
+            1,
+            0.95),
         new PpoSettings.Update(
-            4, 4, 1e-5, 1e-5, PpoLoss.Clip.DEFAULT, 0.1, 0, 1, Double.POSITIVE_INFINITY),
+            4,
+            4,
+            0,
+            1e-5,
+            1e-5,
+            new LossSettings(PpoLoss.Clip.DEFAULT, RatioLevel.TOKEN, Averaging.TOKENS, 0.1, 0),
+            1,
+            Double.POSITIVE_INFINITY),
         threads,
         1000,
         1);

@@ -35,10 +35,13 @@ import picocli.CommandLine.Option;
 @Command(
     name = "ppo",
     description = {
-      "Improves a language model against a reward model by proximal policy optimisation, with a KL penalty to the model it starts from.",
+      "Improves a language model against a reward model by proximal policy optimisation or one of its critic-free siblings, with a KL penalty to the model it starts from.",
       "Each EXPRESSION is Spark SQL over the columns of the input."
     })
 final class PpoJob extends JobCommand {
+  private static final String POLICY = "policy";
+  private static final String CRITIC = "critic";
+
   @Mixin private PromptOptions promptOptions;
 
   @Option(
@@ -59,7 +62,7 @@ final class PpoJob extends JobCommand {
       names = "--critic",
       paramLabel = "DIR",
       description =
-          "Model that the critic starts from (default: the reward model if it is a transformer with the policy's tokenizer, else the policy with a new head).")
+          "Model that the critic of ppo starts from (default: the reward model if it is a transformer with the policy's tokenizer, else the policy with a new head).")
   private Path critic;
 
   @Option(
@@ -67,7 +70,7 @@ final class PpoJob extends JobCommand {
       required = true,
       paramLabel = "DIR",
       description =
-          "Directory to write: the improved policy in DIR/policy, the critic in DIR/critic. Must not exist yet.")
+          "Directory to write: the improved policy in DIR/policy, the critic of ppo in DIR/critic. Must not exist yet.")
   private Path output;
 
   @Option(
@@ -122,11 +125,7 @@ final class PpoJob extends JobCommand {
       PpoTrainer trainer = new PpoTrainer(context.spark(), networks, start.reward(), settings);
       PpoTrainer.Result result =
           trainer.train(
-              prompts(
-                  context,
-                  start.policy(),
-                  room(start.policy(), start.critic().model(), settings),
-                  settings),
+              prompts(context, start.networks(), settings),
               CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
               new IterationTables(context),
               new Progress(context.out(), "ppo", settings.iterations()));
@@ -135,8 +134,8 @@ final class PpoJob extends JobCommand {
       context.run().removeIterationsAfter(Table.PPO_METRICS, settings.iterations());
       Map<String, Object> summary = summary(context, settings);
       summary.putAll(networks.traffic());
-      publish(context, networks, start.critic().directory(), result, summary);
-      context.out().println("Policy in " + output.resolve("policy"));
+      publish(context, networks, start.networks(), result, summary);
+      context.out().println("Policy in " + output.resolve(POLICY));
       return summary;
     }
   }
@@ -194,12 +193,17 @@ final class PpoJob extends JobCommand {
   /** The directories of the models after the last iteration, whose weights are those trained. */
   List<Path> written() {
     return written.type() == WeightType.F32
-        ? List.of(output.resolve("policy"), output.resolve("critic"))
+        ? (settings().algorithm().needsCritic() ? List.of(POLICY, CRITIC) : List.of(POLICY))
+            .stream().map(output::resolve).toList()
         : List.of();
   }
 
-  /** The models before the first iteration. */
-  record Start(LanguageModel policy, RewardModel reward, Critic critic) {}
+  /**
+   * What a run starts from.
+   *
+   * @param networks what is trained: the policy and, if the algorithm needs one, the critic
+   */
+  record Start(RewardModel reward, List<Network> networks) {}
 
   /** Reads the models before the first iteration. */
   Start start() {
@@ -208,7 +212,11 @@ final class PpoJob extends JobCommand {
       throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
     }
     RewardModel rewardModel = RewardModels.load(reward);
-    return new Start(start, rewardModel, critic(start, rewardModel));
+    List<Network> networks = new ArrayList<>(List.of(new Network(POLICY, start, policy)));
+    if (settings().algorithm().needsCritic()) {
+      networks.add(critic(start, rewardModel));
+    }
+    return new Start(rewardModel, networks);
   }
 
   /** What is trained; the caller closes it. */
@@ -216,52 +224,57 @@ final class PpoJob extends JobCommand {
     return lora.trainables(
         JavaSparkContext.fromSparkContext(spark.sparkContext()),
         options.seed(),
-        List.of(policy, start.critic().directory()),
-        start.policy(),
-        start.critic().model());
+        start.networks().stream().map(Network::directory).toList(),
+        start.networks().stream().map(Network::model).toArray(LanguageModel[]::new));
   }
 
   /**
-   * The critic before training.
+   * A network before training.
    *
-   * @param directory what it was read from, its head aside
+   * @param name of the directory below the output that it is written to
+   * @param directory what it was read from, a critic's head aside
    */
-  record Critic(LanguageModel model, Path directory) {}
+  record Network(String name, LanguageModel model, Path directory) {}
 
   /** The critic starts from what knows most about rewards. */
-  private Critic critic(LanguageModel start, RewardModel rewardModel) {
+  private Network critic(LanguageModel start, RewardModel rewardModel) {
     if (critic != null) {
-      return new Critic(
+      return new Network(
+          CRITIC,
           LanguageModel.load(critic)
               .withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()),
           critic);
     }
     if (rewardModel instanceof TransformerRewardModel transformer
         && transformer.model().tokenizer().equals(start.tokenizer())) {
-      return new Critic(transformer.model(), reward);
+      return new Network(CRITIC, transformer.model(), reward);
     }
-    return new Critic(
-        start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()), policy);
+    return new Network(
+        CRITIC,
+        start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()),
+        policy);
   }
 
-  /** The longest prompt after which both networks can read a whole response. */
-  private static int room(LanguageModel policy, LanguageModel critic, PpoSettings settings) {
-    int positions = Math.min(policy.config().maxPositions(), critic.config().maxPositions());
-    return positions - settings.sampling().maxNewTokens();
-  }
-
+  /** The prompts, after which all networks have room for a whole response. */
   private List<RolloutSampler.Prompt> prompts(
-      JobContext context, LanguageModel start, int room, PpoSettings settings) {
+      JobContext context, List<Network> initial, PpoSettings settings) {
+    int positions =
+        initial.stream()
+            .mapToInt(network -> network.model().config().maxPositions())
+            .min()
+            .orElseThrow();
+    int maxNewTokens = settings.sampling().maxNewTokens();
     return PromptOptions.tokenized(
         promptOptions.rows(context),
-        Tokenizer.of(start.tokenizer()),
-        room,
-        settings.sampling().maxNewTokens(),
-        "policy and critic have");
+        Tokenizer.of(initial.get(0).model().tokenizer()),
+        positions - maxNewTokens,
+        maxNewTokens,
+        settings.algorithm().needsCritic() ? "policy and critic have" : "the policy has");
   }
 
   private Map<String, Object> summary(JobContext context, PpoSettings settings) {
     Map<String, Object> summary = new LinkedHashMap<>();
+    summary.put("algorithm", settings.algorithm().toString());
     summary.put("iterations", settings.iterations());
     summary.put("responses", (long) settings.iterations() * settings.sampling().responses());
     summary.put("before", metrics(context, 0));
@@ -288,7 +301,7 @@ final class PpoJob extends JobCommand {
   private void publish(
       JobContext context,
       Trainables networks,
-      Path criticDirectory,
+      List<Network> initial,
       PpoTrainer.Result result,
       Map<String, Object> summary) {
     Map<String, Object> provenance = new LinkedHashMap<>(summary);
@@ -301,24 +314,21 @@ final class PpoJob extends JobCommand {
         output,
         provenance,
         beside -> {
-          publish(
-              beside.resolve("policy"),
-              provenance,
-              policy,
-              lora.files(networks, 0, result.trained(), policy, result.policy(), written.type()));
-          publish(
-              beside.resolve("critic"),
-              provenance,
-              criticDirectory,
-              lora.files(
-                  networks, 1, result.trained(), criticDirectory, result.critic(), written.type()));
+          for (int i = 0; i < initial.size(); i++) {
+            Network network = initial.get(i);
+            Map<String, Object> withBase = new LinkedHashMap<>(provenance);
+            lora.addBase(withBase, network.directory());
+            ModelDirectories.publish(
+                beside.resolve(network.name()),
+                withBase,
+                lora.files(
+                    networks,
+                    i,
+                    result.trained(),
+                    network.directory(),
+                    result.models().get(i),
+                    written.type()));
+          }
         });
-  }
-
-  private void publish(
-      Path directory, Map<String, Object> provenance, Path base, ModelDirectories.Writer files) {
-    Map<String, Object> withBase = new LinkedHashMap<>(provenance);
-    lora.addBase(withBase, base);
-    ModelDirectories.publish(directory, withBase, files);
   }
 }

@@ -1,16 +1,38 @@
 package io.github.sparkrlhf.jobs;
 
-import io.github.sparkrlhf.ppo.KlController;
-import io.github.sparkrlhf.ppo.KlEstimator;
+import io.github.sparkrlhf.ppo.Algorithm;
+import io.github.sparkrlhf.ppo.Averaging;
+import io.github.sparkrlhf.ppo.LossSettings;
 import io.github.sparkrlhf.ppo.PpoLoss;
 import io.github.sparkrlhf.ppo.PpoSettings;
-import java.util.List;
+import io.github.sparkrlhf.ppo.RatioLevel;
+import java.util.HashSet;
 import java.util.Set;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** The knobs of PPO. */
+/** The knobs of the algorithms that improve a policy. */
 final class PpoOptions {
-  private static final String KL_HORIZON = "kl-horizon";
+  /** What only an algorithm with a critic has. */
+  private static final Set<String> OF_CRITIC =
+      Set.of(
+          "critic",
+          "critic-learning-rate",
+          "critic-warmup",
+          "clip-range-value",
+          "value-coefficient",
+          "lambda");
+
+  /** What has no meaning where the responses of a prompt are compared as wholes. */
+  private static final Set<String> OF_TOKEN_REWARDS = Set.of("gamma", "whiten-rewards");
+
+  @Option(
+      names = "--algorithm",
+      paramLabel = "NAME",
+      defaultValue = "ppo",
+      description =
+          "How advantages are estimated: ${COMPLETION-CANDIDATES}. Only ppo has a critic; rloo, grpo and dr-grpo compare the responses to a prompt and need --samples-per-prompt of at least 2 (default: ${DEFAULT-VALUE}).")
+  private Algorithm algorithm;
 
   @Option(
       names = "--iterations",
@@ -81,6 +103,14 @@ final class PpoOptions {
   private double criticLearningRate;
 
   @Option(
+      names = "--critic-warmup",
+      paramLabel = "ITERATIONS",
+      defaultValue = "0",
+      description =
+          "Iterations at the start in which only the critic learns (default: ${DEFAULT-VALUE}).")
+  private int criticWarmup;
+
+  @Option(
       names = "--gamma",
       paramLabel = "G",
       defaultValue = "1.0",
@@ -99,8 +129,36 @@ final class PpoOptions {
       names = "--clip-range",
       paramLabel = "EPSILON",
       defaultValue = "0.2",
-      description = "Clip range of the probability ratio (default: ${DEFAULT-VALUE}).")
+      description =
+          "Clip range of the probability ratio, below 1 and, without --clip-range-high, above (default: ${DEFAULT-VALUE}).")
   private double clipRange;
+
+  @Option(
+      names = "--clip-range-high",
+      paramLabel = "EPSILON",
+      description = "Clip range of the probability ratio above 1 (default: as --clip-range).")
+  private Double clipRangeHigh;
+
+  @Option(
+      names = "--dual-clip",
+      paramLabel = "C",
+      description =
+          "The most that a ratio counts where the advantage is negative, above 1 (default: no bound).")
+  private Double dualClip;
+
+  @Option(
+      names = "--ratio-level",
+      paramLabel = "LEVEL",
+      description =
+          "Whether a probability ratio is of a token, a response, or a response's geometric mean: ${COMPLETION-CANDIDATES} (default: RESPONSE for rloo, else TOKEN).")
+  private RatioLevel ratioLevel;
+
+  @Option(
+      names = "--loss-average",
+      paramLabel = "HOW",
+      description =
+          "How the losses of tokens become one: ${COMPLETION-CANDIDATES}; ppo has TOKENS (default: RESPONSES for rloo and grpo, MAX_TOKENS for dr-grpo, else TOKENS).")
+  private Averaging lossAverage;
 
   @Option(
       names = "--clip-range-value",
@@ -132,33 +190,13 @@ final class PpoOptions {
   private double maxGradientNorm;
 
   @Option(
-      names = "--kl-coefficient",
-      paramLabel = "BETA",
-      defaultValue = "0.05",
-      description = "Coefficient of the KL penalty at the start (default: ${DEFAULT-VALUE}).")
-  private double klCoefficient;
-
-  @Option(
-      names = "--kl-target",
-      paramLabel = "NATS",
+      names = "--whiten-rewards",
       description =
-          "Adapt the coefficient towards this KL per response (default: none, the coefficient is fixed).")
-  private Double klTarget;
+          "Divide the rewards of tokens by their standard deviation over the batch, the mean kept (default: no).")
+  private boolean whitenRewards;
 
-  @Option(
-      names = "--kl-horizon",
-      paramLabel = "RESPONSES",
-      defaultValue = "10000",
-      description = "Slowness of the adaptation (default: ${DEFAULT-VALUE}).")
-  private double klHorizon;
-
-  @Option(
-      names = "--kl-estimator",
-      paramLabel = "K",
-      defaultValue = "K1",
-      description =
-          "Estimator of the penalty in the reward: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  private KlEstimator klEstimator;
+  @Mixin private KlOptions kl;
+  @Mixin private ScoreOptions scores;
 
   @Option(
       names = "--target-approx-kl",
@@ -166,22 +204,6 @@ final class PpoOptions {
       description =
           "Stop the epochs of an iteration when approx-KL per token exceeds 1.5 times this (default: never).")
   private Double targetApproxKl;
-
-  @Option(
-      names = "--missing-stop-penalty",
-      paramLabel = "SCORE",
-      defaultValue = "1.0",
-      description =
-          "Subtracted from the scaled score of a response that does not end by itself (default: ${DEFAULT-VALUE}).")
-  private double missingStopPenalty;
-
-  @Option(
-      names = "--score-scaling",
-      paramLabel = "HOW",
-      defaultValue = "STANDARDIZE",
-      description =
-          "How scores become rewards: ${COMPLETION-CANDIDATES}, by mean and deviation of the first iteration's scores (default: ${DEFAULT-VALUE}).")
-  private PpoSettings.ScoreScaling scoreScaling;
 
   @Option(
       names = "--lanes",
@@ -214,6 +236,7 @@ final class PpoOptions {
 
   /** Checks the ranges, and that every option given has a meaning. */
   void validate(Given given) {
+    validateAlgorithm(given);
     Given.requireCount("iterations", iterations);
     Given.requireCount("prompts-per-iteration", promptsPerIteration);
     Given.requireCount("samples-per-prompt", samplesPerPrompt);
@@ -230,68 +253,105 @@ final class PpoOptions {
     Given.requirePositive("critic-learning-rate", criticLearningRate);
     Given.require(gamma > 0 && gamma <= 1, "gamma", gamma, "greater than 0 and at most 1");
     Given.requireShare("lambda", lambda);
-    Given.requirePositive("clip-range", clipRange);
+    Given.require(criticWarmup >= 0, "critic-warmup", criticWarmup, "at least 0");
+    Given.require(
+        clipRange > 0 && clipRange <= 1, "clip-range", clipRange, "above 0 and at most 1");
+    if (clipRangeHigh != null) {
+      Given.requirePositive("clip-range-high", clipRangeHigh);
+    }
+    if (dualClip != null) {
+      Given.require(
+          dualClip > 1 && Double.isFinite(dualClip), "dual-clip", dualClip, "a number above 1");
+    }
     Given.requirePositive("clip-range-value", clipRangeValue);
     Given.requireNotNegative("value-coefficient", valueCoefficient);
     Given.requireNotNegative("entropy-coefficient", entropyCoefficient);
     Given.requirePositive("max-gradient-norm", maxGradientNorm);
-    Given.requireNotNegative("missing-stop-penalty", missingStopPenalty);
     Given.requireLanes(lanes);
     Given.requireCount("generation-batch", generationBatch);
     Given.requireCount("checkpoint-every", checkpointEvery);
     if (targetApproxKl != null) {
       Given.requirePositive("target-approx-kl", targetApproxKl);
     }
-    validateKl(given);
+    kl.validate(given, algorithm, promptsPerIteration * samplesPerPrompt);
+    scores.validate(given, maxNewTokens);
   }
 
-  private void validateKl(Given given) {
-    Given.requireNotNegative("kl-coefficient", klCoefficient);
-    if (klTarget == null) {
-      given.refuse(List.of(KL_HORIZON), "without --kl-target the coefficient is fixed");
-      return;
+  private void validateAlgorithm(Given given) {
+    if (!algorithm.needsCritic()) {
+      given.refuse(OF_CRITIC, algorithm + " has no critic");
+    } else {
+      given.refuse(Set.of("loss-average"), "with a critic the loss is a mean over tokens");
     }
-    Given.requirePositive("kl-target", klTarget);
-    Given.requirePositive(KL_HORIZON, klHorizon);
-    long responses = (long) promptsPerIteration * samplesPerPrompt;
-    Given.require(
-        klHorizon >= responses,
-        KL_HORIZON,
-        klHorizon,
-        "at least the " + responses + " responses of an iteration");
+    if (algorithm.needsGroups()) {
+      given.refuse(OF_TOKEN_REWARDS, algorithm + " compares whole responses");
+      Given.require(
+          samplesPerPrompt >= 2,
+          "samples-per-prompt",
+          samplesPerPrompt,
+          "at least 2: " + algorithm + " compares the responses to a prompt");
+    }
   }
 
   /** Names of the options that say nothing about this run. */
   Set<String> outsideIdentity() {
-    return klTarget == null ? Set.of(KL_HORIZON) : Set.of();
+    Set<String> names = new HashSet<>(kl.outsideIdentity());
+    names.addAll(scores.outsideIdentity());
+    if (!algorithm.needsCritic()) {
+      names.addAll(OF_CRITIC);
+    }
+    if (algorithm.needsGroups()) {
+      names.addAll(OF_TOKEN_REWARDS);
+    }
+    return names;
   }
 
   long seed() {
     return seed;
   }
 
+  Algorithm algorithm() {
+    return algorithm;
+  }
+
   PpoSettings settings() {
-    KlController kl =
-        klTarget == null
-            ? KlController.fixed(klCoefficient)
-            : KlController.adaptive(klCoefficient, klTarget, klHorizon);
     return new PpoSettings(
+        algorithm,
         iterations,
         new PpoSettings.Sampling(
             promptsPerIteration, samplesPerPrompt, maxNewTokens, temperature, generationBatch),
-        new PpoSettings.Reward(kl, klEstimator, missingStopPenalty, scoreScaling, gamma, lambda),
+        new PpoSettings.Reward(
+            kl.controller(),
+            kl.estimator(algorithm),
+            kl.use(algorithm),
+            scores.settings(),
+            whitenRewards,
+            gamma,
+            lambda),
         new PpoSettings.Update(
             epochs,
             minibatches,
+            criticWarmup,
             learningRate,
             criticLearningRate,
-            new PpoLoss.Clip(clipRange, clipRange, clipRangeValue),
-            valueCoefficient,
-            entropyCoefficient,
+            loss(),
             maxGradientNorm,
             targetApproxKl == null ? Double.POSITIVE_INFINITY : targetApproxKl),
         lanes,
         checkpointEvery,
         seed);
+  }
+
+  private LossSettings loss() {
+    return new LossSettings(
+        new PpoLoss.Clip(
+            clipRange,
+            clipRangeHigh == null ? clipRange : clipRangeHigh,
+            clipRangeValue,
+            dualClip == null ? Double.POSITIVE_INFINITY : dualClip),
+        ratioLevel == null ? algorithm.ratio() : ratioLevel,
+        lossAverage == null ? algorithm.averaging() : lossAverage,
+        valueCoefficient,
+        entropyCoefficient);
   }
 }

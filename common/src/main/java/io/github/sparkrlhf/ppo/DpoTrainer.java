@@ -1,10 +1,6 @@
 package io.github.sparkrlhf.ppo;
 
-import ai.djl.ndarray.NDManager;
-import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.LanguageModel;
-import io.github.sparkrlhf.lm.ReplicaPool;
-import io.github.sparkrlhf.lm.SequenceBatch;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TokenizerFile;
 import io.github.sparkrlhf.lm.TransformerConfig;
@@ -124,20 +120,12 @@ public final class DpoTrainer implements AutoCloseable {
   /** The pairs with the reference's log-probabilities. */
   static List<DpoExample> withReference(
       TransformerConfig config, float[] weights, List<DpoExample> rows) {
-    SequenceBatch batch = DpoObjective.batch(rows);
-    try (ReplicaPool.Lease lease = ReplicaPool.lease(config, weights, 0);
-        GradMode ignored = GradMode.inference();
-        NDManager manager = lease.replica().newManager()) {
-      float[][] reference =
-          batch.bySequence(
-              SequenceBatch.logProbabilities(
-                  batch.outputs(lease.replica(), manager, false), batch.labels(manager)));
-      List<DpoExample> prepared = new ArrayList<>();
-      for (int i = 0; i < rows.size(); i++) {
-        prepared.add(rows.get(i).withReference(reference[i], reference[rows.size() + i]));
-      }
-      return prepared;
+    float[][] reference = ResponseLogProbabilities.of(config, weights, DpoObjective.batch(rows), 1);
+    List<DpoExample> prepared = new ArrayList<>();
+    for (int i = 0; i < rows.size(); i++) {
+      prepared.add(rows.get(i).withReference(reference[i], reference[rows.size() + i]));
     }
+    return prepared;
   }
 
   private JavaRDD<DpoExample> examples(Dataset<Row> pairs) {

@@ -1,6 +1,5 @@
 package io.github.sparkrlhf.ppo;
 
-import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.ReplicaPool;
@@ -54,13 +53,7 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
   }
 
   private float[][] logProbabilities(float[] weights, SequenceBatch batch) {
-    try (ReplicaPool.Lease lease = ReplicaPool.lease(models.policy(), weights, 0);
-        GradMode ignored = GradMode.inference();
-        NDManager manager = lease.replica().newManager()) {
-      NDArray logits =
-          SequenceBatch.tempered(batch.outputs(lease.replica(), manager, false), temperature);
-      return batch.bySequence(SequenceBatch.logProbabilities(logits, batch.labels(manager)));
-    }
+    return ResponseLogProbabilities.of(models.policy(), weights, batch, temperature);
   }
 
   private float[][] values(float[] weights, SequenceBatch batch) {

@@ -27,9 +27,9 @@ import org.apache.spark.sql.SparkSession;
  */
 public final class PpoTrainer {
   private final JavaSparkContext context;
-  private final PpoSettings settings;
-  private final Trainables networks;
-  private final PpoUpdate update;
+  final PpoSettings settings;
+  final Trainables networks;
+  final PpoUpdate update;
   private final ResponseScorer scorer;
   private final RewardSources sources;
   private final RolloutSampler sampler;
@@ -143,12 +143,7 @@ public final class PpoTrainer {
               + prompts.size());
     }
     PpoState state = PpoState.start(networks, settings, checkpoints.latest());
-    // With adapters the executors have the reference already: it is the policy without them.
-    Broadcast<FloatArray> own =
-        networks.base().isPresent()
-            ? null
-            : context.broadcast(
-                new FloatArray(networks.initialModel(PpoModels.POLICY).weights().clone()));
+    Broadcast<FloatArray> own = ownReference();
     try {
       Broadcast<FloatArray> reference = networks.base().orElse(own);
       while (state.iteration < settings.iterations() && !state.stopped) {
@@ -174,6 +169,17 @@ public final class PpoTrainer {
         state.watchdog.alarms());
   }
 
+  /**
+   * The reference policy on the executors, which the caller destroys; null with adapters: then they
+   * have it already, it is the policy without them.
+   */
+  Broadcast<FloatArray> ownReference() {
+    return networks.base().isPresent()
+        ? null
+        : context.broadcast(
+            new FloatArray(networks.initialModel(PpoModels.POLICY).weights().clone()));
+  }
+
   /** Samples, learns from the samples unless the watchdog stops, records both. */
   private void iterate(
       PpoState state,
@@ -185,14 +191,7 @@ public final class PpoTrainer {
     long startedNanos = System.nanoTime();
     Map<String, Double> metrics = new LinkedHashMap<>();
     Experience experience = experience(state, reference, prompts, metrics);
-    List<String> alarms = state.look(metrics);
-    boolean stops =
-        !alarms.isEmpty() && settings.watchdog().action() == WatchdogSettings.Action.STOP;
-    if (!stops) {
-      stops = update(state, experience, metrics, alarms);
-    }
-    state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
-    state.iteration = iteration + 1;
+    List<String> alarms = learn(state, experience, metrics);
     metrics.put("episode", (double) settings.sampling().responses() * state.iteration);
     IterationReport.addSpeed(
         metrics, settings.sampling().responses(), (System.nanoTime() - startedNanos) / 1e9);
@@ -201,12 +200,33 @@ public final class PpoTrainer {
     for (String alarm : alarms) {
       progress.note("watchdog, iteration " + iteration + ": " + alarm);
     }
-    if (stops) {
-      state.stop();
+    if (state.stopped) {
       progress.note(
           "stopped by the watchdog after iteration %d; kept the weights before the update of iteration %d"
               .formatted(iteration, Math.max(0, state.watchdog.bestIteration())));
     }
+  }
+
+  /**
+   * What follows from an iteration's responses: the update, or the end and the best weights if the
+   * watchdog stops.
+   *
+   * @param metrics of the responses; gets those of the watchdog and of the update
+   * @return the watchdog's reasons for alarm
+   */
+  List<String> learn(PpoState state, Experience experience, Map<String, Double> metrics) {
+    List<String> alarms = state.look(metrics);
+    boolean stops =
+        !alarms.isEmpty() && settings.watchdog().action() == WatchdogSettings.Action.STOP;
+    if (!stops) {
+      stops = update(state, experience, metrics, alarms);
+    }
+    state.kl = state.kl.after(metrics.get("objective/kl"), settings.sampling().responses());
+    state.iteration++;
+    if (stops) {
+      state.stop();
+    }
+    return alarms;
   }
 
   /**

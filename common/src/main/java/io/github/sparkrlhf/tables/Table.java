@@ -51,7 +51,7 @@ public enum Table {
       """),
   PAIRS(
       "distinct unordered pair of responses to a prompt",
-      "pairs, score",
+      "pairs, score, advantages",
       """
       pair_id STRING COMMENT 'hash of the prompt and its two responses in either order',
       prompt STRING COMMENT 'the prompt as text',
@@ -236,7 +236,7 @@ public enum Table {
       """),
   SCORES(
       "scored response",
-      "score",
+      "score, advantages",
       """
       iteration INT COMMENT 'number of the part in which it was written',
       row_id STRING COMMENT 'id of the row',
@@ -248,7 +248,7 @@ public enum Table {
       """),
   SELECTED(
       "response that was chosen by its score, to learn from",
-      "score",
+      "score, advantages",
       """
       method STRING COMMENT 'best-of-n or rejection-sample',
       row_id STRING COMMENT 'id of the row',
@@ -258,7 +258,7 @@ public enum Table {
       """),
   BEST_OF_N(
       "number n: what the best of n responses is worth",
-      "score",
+      "score, advantages",
       """
       n INT COMMENT 'how many responses there are to choose from',
       score DOUBLE COMMENT 'expected score of the best of them',
@@ -269,7 +269,7 @@ public enum Table {
       """),
   ROLLOUTS(
       "sampled response, with what the update saw",
-      "ppo, rollout",
+      "ppo, rollout, advantages",
       """
       iteration INT COMMENT 'iteration of ppo; 0 is the policy before it, the last the policy after it. Of rollout the number of the part',
       rollout_id STRING COMMENT 'id of the prompt and number of the sample, unique in an iteration',

@@ -81,28 +81,38 @@ public final class Checkpoints {
    *     damaged
    */
   public Optional<Checkpoint> latest() {
-    List<Path> complete;
+    List<Path> complete = listed();
+    return complete.isEmpty()
+        ? Optional.empty()
+        : Optional.of(read(complete.get(complete.size() - 1)));
+  }
+
+  /** The checkpoint after so many steps, if it is still there; errors are those of the newest. */
+  public Optional<Checkpoint> at(long step) {
+    return listed().stream().filter(each -> step(each) == step).findFirst().map(this::read);
+  }
+
+  private List<Path> listed() {
     try {
-      complete = complete();
+      return complete();
     } catch (IOException e) {
       throw JobFailure.failure("Cannot list checkpoints in " + parent + ": " + e, e);
     }
-    if (complete.isEmpty()) {
-      return Optional.empty();
-    }
-    Path newest = complete.get(complete.size() - 1);
-    String found = Checkpoint.configuration(newest);
+  }
+
+  private Checkpoint read(Path directory) {
+    String found = Checkpoint.configuration(directory);
     if (!found.equals(configurationDigest)) {
       throw JobFailure.usage(
           "Cannot resume from "
-              + newest
+              + directory
               + ": it belongs to another configuration (digest "
               + found
               + ", this run has "
               + configurationDigest
               + "); name another directory or remove it");
     }
-    return Optional.of(Checkpoint.read(newest, layout));
+    return Checkpoint.read(directory, layout);
   }
 
   /** Complete checkpoints, oldest first. */

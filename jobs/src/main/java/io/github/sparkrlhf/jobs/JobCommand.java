@@ -34,12 +34,14 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     usageHelpAutoWidth = true)
 abstract class JobCommand implements Callable<Integer> {
-  /** Where the fingerprints of the inputs stand in a configuration; all else there is an option. */
+  /** Where the fingerprints of the inputs stand in a configuration. */
   static final String INPUTS = "inputs";
+
+  /** Where the threads of a matrix product stand, if they decide the result. */
+  static final String TASK_CPUS = "spark.task.cpus";
 
   private static final Pattern SECRET =
       Pattern.compile("password|secret|credential|(access|api|private)-key|(auth|access)-token");
-  private static final String TASK_CPUS = "spark.task.cpus";
   private static final int ID_DIGITS = 12;
 
   @Mixin private SessionOptions session;

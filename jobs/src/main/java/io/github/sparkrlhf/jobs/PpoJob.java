@@ -4,6 +4,7 @@ import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.Tokenizer;
 import io.github.sparkrlhf.lm.TransformerConfig;
+import io.github.sparkrlhf.lm.WeightType;
 import io.github.sparkrlhf.policy.RolloutSampler;
 import io.github.sparkrlhf.ppo.IterationReport;
 import io.github.sparkrlhf.ppo.PpoSettings;
@@ -25,6 +26,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -37,6 +40,7 @@ import picocli.CommandLine.Option;
       "Each EXPRESSION is Spark SQL over the columns of the input."
     })
 final class PpoJob extends JobCommand {
+  private static final String POLICY = "policy";
   private static final String CRITIC = "critic";
 
   @Mixin private PromptOptions promptOptions;
@@ -115,40 +119,23 @@ final class PpoJob extends JobCommand {
 
   @Override
   protected List<String> inputFingerprints(JobContext context) {
-    List<String> fingerprints =
-        new ArrayList<>(
-            List.of(promptOptions.fingerprint(context.spark()), ModelDirectories.digest(policy)));
-    fingerprints.addAll(rewardSources.fingerprints());
-    if (critic != null) {
-      fingerprints.add(ModelDirectories.digest(critic));
-    }
+    List<String> fingerprints = new ArrayList<>();
+    fingerprints.add(promptOptions.fingerprint(context.spark()));
+    fingerprints.addAll(modelDigests());
     return fingerprints;
   }
 
   @Override
   protected Map<String, Object> execute(JobContext context) {
     ModelDirectories.requireFree(output, context.run().id());
-    PpoSettings settings = options.settings(watchdog.settings());
-    LanguageModel start = LanguageModel.load(policy);
-    if (start.config().head() != TransformerConfig.Head.CAUSAL_LM) {
-      throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
-    }
-    RewardSources sources = rewardSources.load();
-    List<Network> initial = new ArrayList<>(List.of(new Network("policy", start, policy)));
-    if (settings.algorithm().needsCritic()) {
-      initial.add(critic(start, sources.models().get(0).model()));
-    }
-    try (Trainables networks =
-        lora.trainables(
-            JavaSparkContext.fromSparkContext(context.spark().sparkContext()),
-            options.seed(),
-            initial.stream().map(Network::directory).toList(),
-            initial.stream().map(Network::model).toArray(LanguageModel[]::new))) {
+    PpoSettings settings = settings();
+    Start start = start();
+    try (Trainables networks = networks(context.spark(), start)) {
       context.out().println(networks.describeTraffic());
-      PpoTrainer trainer = new PpoTrainer(context.spark(), networks, sources, settings);
+      PpoTrainer trainer = new PpoTrainer(context.spark(), networks, start.rewards(), settings);
       PpoTrainer.Result result =
           trainer.train(
-              prompts(context, initial, settings),
+              prompts(context, start.networks(), settings),
               CheckpointDirectories.of(checkpoints, output, context, trainer.parameterLayout()),
               new SamplePrinter(new IterationTables(context), context.out(), printSamplesEvery),
               new Progress(context.out(), "ppo", settings.iterations()));
@@ -157,10 +144,98 @@ final class PpoJob extends JobCommand {
       context.run().removeIterationsAfter(Table.PPO_METRICS, result.iterations());
       Map<String, Object> summary = summary(context, settings, result);
       summary.putAll(networks.traffic());
-      publish(context, networks, initial, result, summary);
-      context.out().println("Policy in " + output.resolve("policy"));
+      publish(context, networks, start.networks(), result, summary);
+      context.out().println("Policy in " + output.resolve(POLICY));
       return summary;
     }
+  }
+
+  /**
+   * The job of an earlier run, to ask about; it is not to be executed.
+   *
+   * @param configuration as it stands with the run
+   * @throws JobFailure usage, if it is no configuration of this version
+   */
+  static PpoJob of(String runId, Map<String, Object> configuration) {
+    List<String> arguments = new ArrayList<>();
+    configuration.forEach(
+        (name, value) -> {
+          if (value instanceof Boolean flag) {
+            if (flag) {
+              arguments.add("--" + name);
+            }
+          } else if (value instanceof List<?> list) {
+            list.forEach(each -> arguments.add("--" + name + "=" + each));
+          } else {
+            arguments.add("--" + name + "=" + value);
+          }
+        });
+    PpoJob job = new PpoJob();
+    try {
+      new CommandLine(job).parseArgs(arguments.toArray(String[]::new));
+    } catch (CommandLine.ParameterException e) {
+      throw JobFailure.usage(
+          "Cannot replay run " + runId + ": this version is another one, " + e.getMessage());
+    }
+    return job;
+  }
+
+  /** What the options say about the loop. */
+  PpoSettings settings() {
+    return options.settings(watchdog.settings());
+  }
+
+  /** Digests of the models that the run starts from, as they stand among its inputs. */
+  List<String> modelDigests() {
+    List<String> digests = new ArrayList<>();
+    digests.add(ModelDirectories.digest(policy));
+    digests.addAll(rewardSources.fingerprints());
+    if (critic != null) {
+      digests.add(ModelDirectories.digest(critic));
+    }
+    return digests;
+  }
+
+  Path output() {
+    return output;
+  }
+
+  /** The directories of the models after the last iteration, whose weights are those trained. */
+  List<Path> written() {
+    return written.type() == WeightType.F32
+        ? (settings().algorithm().needsCritic() ? List.of(POLICY, CRITIC) : List.of(POLICY))
+            .stream().map(output::resolve).toList()
+        : List.of();
+  }
+
+  /**
+   * What a run starts from.
+   *
+   * @param networks what is trained: the policy and, if the algorithm needs one, the critic
+   */
+  record Start(RewardSources rewards, List<Network> networks) {}
+
+  /** Reads the models before the first iteration. */
+  Start start() {
+    LanguageModel start = LanguageModel.load(policy);
+    if (start.config().head() != TransformerConfig.Head.CAUSAL_LM) {
+      throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
+    }
+    RewardSources rewards = rewardSources.load();
+    List<Network> networks = new ArrayList<>(List.of(new Network(POLICY, start, policy)));
+    if (settings().algorithm().needsCritic()) {
+      networks.add(critic(start, rewards.models().get(0).model()));
+    }
+    return new Start(rewards, networks);
+  }
+
+  /** What is trained; the caller closes it. */
+  Trainables networks(SparkSession spark, Start start) {
+    return lora.trainables(
+        JavaSparkContext.fromSparkContext(spark.sparkContext()),
+        options.seed(),
+        start.networks().stream().map(Network::directory).toList(),
+        start.networks().stream().map(Network::model).toArray(LanguageModel[]::new));
   }
 
   /**
@@ -169,7 +244,7 @@ final class PpoJob extends JobCommand {
    * @param name of the directory below the output that it is written to
    * @param directory what it was read from, a critic's head aside
    */
-  private record Network(String name, LanguageModel model, Path directory) {}
+  record Network(String name, LanguageModel model, Path directory) {}
 
   /** The critic starts from what knows most about rewards. */
   private Network critic(LanguageModel start, RewardModel rewardModel) {

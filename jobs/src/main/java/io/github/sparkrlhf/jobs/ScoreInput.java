@@ -10,7 +10,9 @@ import static org.apache.spark.sql.functions.when;
 import io.github.sparkrlhf.reward.RewardModel;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Inputs;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -90,18 +92,18 @@ final class ScoreInput {
   /**
    * The texts of the rows: prompt, response, row_id, which is null without {@code --id}.
    *
+   * @param carried columns of the rows to have besides
    * @throws JobFailure data quality, if a row has no text; usage, if one was made with another chat
    *     template
    */
-  Dataset<Row> texts(Dataset<Row> rows, RewardModel model) {
-    Dataset<Row> texts =
-        rows.select(
-            prompt(rows).as(RewardModel.PROMPT),
-            response(rows).as(RewardModel.RESPONSE),
-            (id == null ? lit(null) : Inputs.expression(rows, "--id", id))
-                .cast("string")
-                .as("row_id"),
-            template(rows).cast("string").as(TEMPLATE));
+  Dataset<Row> texts(Dataset<Row> rows, RewardModel model, Column... carried) {
+    List<Column> columns = new ArrayList<>(Arrays.asList(carried));
+    columns.add(prompt(rows).as(RewardModel.PROMPT));
+    columns.add(response(rows).as(RewardModel.RESPONSE));
+    Column ids = id == null ? lit(null) : Inputs.expression(rows, "--id", id);
+    columns.add(ids.cast("string").as("row_id"));
+    columns.add(template(rows).cast("string").as(TEMPLATE));
+    Dataset<Row> texts = rows.select(columns.toArray(Column[]::new));
     requireUsable(texts, model.chatTemplate());
     return texts.drop(TEMPLATE);
   }

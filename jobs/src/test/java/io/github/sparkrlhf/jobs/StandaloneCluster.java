@@ -181,6 +181,12 @@ final class StandaloneCluster implements AutoCloseable {
       return driver.isAlive();
     }
 
+    /** Kills the driver as the kernel would. */
+    void kill() {
+      driver.destroyForcibly();
+      StandaloneCluster.this.await("the end of " + log, STOP_TIMEOUT, () -> !driver.isAlive());
+    }
+
     /** Waits until the driver has written the text; fails at once when it ends without it. */
     void awaitOutput(Pattern text, Duration timeout) {
       StandaloneCluster.this.await(

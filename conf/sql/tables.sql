@@ -304,6 +304,9 @@ CREATE TABLE IF NOT EXISTS rlhf.rlhf.dpo_metrics (
   epoch INT COMMENT 'epoch, from 0; of a validation the epochs before it',
   metric STRING COMMENT 'loss, rewards/chosen, rewards/rejected, rewards/accuracies, rewards/margins and others; see dpo.md',
   value DOUBLE COMMENT 'the measurement'
+) USING iceberg PARTITIONED BY (run_id)
+TBLPROPERTIES ('write.distribution-mode'='none', 'write.parquet.dict-size-bytes'='131072', 'write.spark.fanout.enabled'='true', 'write.metadata.delete-after-commit.enabled'='true', 'write.metadata.previous-versions-max'='20');
+
 CREATE TABLE IF NOT EXISTS rlhf.rlhf.evaluations (
   run_id STRING COMMENT 'the run that wrote the row',
   candidate STRING COMMENT 'name of the policy, as the command gives it',

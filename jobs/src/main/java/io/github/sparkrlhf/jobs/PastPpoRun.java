@@ -71,11 +71,7 @@ final class PastPpoRun implements PpoReplay.Past {
 
   @Override
   public int iterations() {
-    return tables
-        .rows(Table.ROLLOUTS, id)
-        .agg(functions.max(col(Run.ITERATION)))
-        .first()
-        .getInt(0);
+    return tables.rows(Table.ROLLOUTS, id).agg(functions.max(col(Run.ITERATION))).first().getInt(0);
   }
 
   /** What the run trained; the caller closes it. */

@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.apache.spark.launcher.JavaModuleOptions;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -51,14 +52,14 @@ class PpoKillIT {
       }
       // Two executors; the driver dies while the third iteration is at work.
       StandaloneCluster.Submission two = submit(cluster, "killed", 2);
-      two.awaitOutput("ppo 2/" + ITERATIONS, TIMEOUT);
+      two.awaitOutput(step(2), TIMEOUT);
       two.kill();
       // Four, of which one dies in the fourth iteration, and the driver after it.
       StandaloneCluster.Submission four = submit(cluster, "killed", 4);
-      four.awaitOutput("ppo 3/" + ITERATIONS, TIMEOUT);
+      four.awaitOutput(step(3), TIMEOUT);
       cluster.kill(cluster.awaitExecutors(4, TIMEOUT).get(0));
       assertThat(four.isRunning()).isTrue();
-      four.awaitOutput("ppo 4/" + ITERATIONS, TIMEOUT);
+      four.awaitOutput(step(4), TIMEOUT);
       four.kill();
     }
     for (String point : pointsOfTheEnd()) {
@@ -192,6 +193,10 @@ class PpoKillIT {
       "--warehouse",
       folder.resolve(name).resolve("warehouse").toString()
     };
+  }
+
+  private static Pattern step(int iterations) {
+    return Pattern.compile("ppo " + iterations + "/" + ITERATIONS);
   }
 
   private StandaloneCluster.Submission submit(StandaloneCluster cluster, String name, int executors)

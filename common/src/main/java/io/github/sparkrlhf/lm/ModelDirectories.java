@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.UUID;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** Writes model directories atomically, and tells one's content from another's. */
@@ -29,6 +30,9 @@ public final class ModelDirectories {
       new ObjectMapper()
           .enable(SerializationFeature.INDENT_OUTPUT)
           .enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS);
+
+  /** What follows the name of a directory while it is written. */
+  private static final String TEMPORARY = "\\.[0-9a-f-]{36}\\.tmp";
 
   private ModelDirectories() {}
 
@@ -54,9 +58,9 @@ public final class ModelDirectories {
   public static void publish(Path directory, Map<String, Object> provenance, Writer writer) {
     Path target = directory.toAbsolutePath();
     requireFree(target, Objects.toString(provenance.get(RUN_ID), null));
-    Path beside =
-        target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID() + ".tmp");
+    Path beside = temporary(target);
     try {
+      removeLeftovers(target);
       Files.createDirectories(beside);
       writer.write(beside);
       Files.writeString(beside.resolve(PROVENANCE), JSON.writeValueAsString(provenance) + "\n");
@@ -67,6 +71,22 @@ public final class ModelDirectories {
     } finally {
       deleteTree(beside);
     }
+  }
+
+  private static Path temporary(Path target) {
+    return target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID() + ".tmp");
+  }
+
+  /** What a process that was killed while it wrote the same model has left behind. */
+  private static void removeLeftovers(Path target) throws IOException {
+    Files.createDirectories(target.getParent());
+    Pattern name = Pattern.compile("\\." + Pattern.quote("" + target.getFileName()) + TEMPORARY);
+    List<Path> leftovers;
+    try (Stream<Path> beside = Files.list(target.getParent())) {
+      leftovers =
+          beside.filter(each -> name.matcher(each.getFileName().toString()).matches()).toList();
+    }
+    leftovers.forEach(ModelDirectories::deleteTree);
   }
 
   /**

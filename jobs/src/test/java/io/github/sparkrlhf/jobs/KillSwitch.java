@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -29,6 +30,7 @@ public final class KillSwitch extends SparkListener {
   static final int EXIT_CODE = 137;
 
   private static final int SIGKILL = 9;
+  private static final long PAUSE_NANOSECONDS = 100_000;
   private static final String SEPARATOR = "\t";
   private static final String DESCRIPTION = "spark.job.description";
 
@@ -85,7 +87,7 @@ public final class KillSwitch extends SparkListener {
     }
   }
 
-  /** Without a pause: some files are there for a millisecond. */
+  /** Hardly with a pause: some files are there for some milliseconds. */
   private static void watch(Path folder, Pattern name, Set<String> before) {
     while (true) {
       for (String file : names(folder)) {
@@ -93,6 +95,7 @@ public final class KillSwitch extends SparkListener {
           kill(file);
         }
       }
+      LockSupport.parkNanos(PAUSE_NANOSECONDS);
     }
   }
 

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.apache.spark.launcher.JavaModuleOptions;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -32,7 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 class PpoKillIT {
   private static final Path JAR = Path.of("target", "spark-rlhf.jar").toAbsolutePath();
   private static final Path TEST_CLASSES = Path.of("target", "test-classes").toAbsolutePath();
-  private static final Duration TIMEOUT = Duration.ofMinutes(2);
+  private static final Duration TIMEOUT = Duration.ofMinutes(4);
   private static final int ITERATIONS = 4;
 
   @TempDir private Path folder;
@@ -121,6 +122,10 @@ class PpoKillIT {
       String weights = "models/" + network + "/model.safetensors";
       assertThat(folder.resolve("killed").resolve(weights))
           .hasSameBinaryContentAs(folder.resolve("undisturbed").resolve(weights));
+    }
+    try (Stream<Path> left = Files.list(folder.resolve("killed"))) {
+      assertThat(left.map(file -> file.getFileName().toString()))
+          .containsExactlyInAnyOrder("models", "models.checkpoints", "warehouse");
     }
     List<Row> rollouts =
         rows("undisturbed", "SELECT * FROM rollouts ORDER BY iteration, rollout_id");

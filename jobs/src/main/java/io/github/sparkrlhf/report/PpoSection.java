@@ -85,6 +85,7 @@ final class PpoSection {
                 .html());
       }
     }
+    plots.add(frontier());
     return Html.all(
         Html.of(
             "p",
@@ -93,7 +94,6 @@ final class PpoSection {
                 + " it with the KL: the further the policy is from the reference, the less the"
                 + " reward model knows of what it says."),
         Html.tag("div").with("class", "plots").holding(plots),
-        frontier(),
         Html.all(metrics.keySet().stream().map(this::numbers).toList()));
   }
 

@@ -39,7 +39,7 @@ public final class Bleu {
     line = POINT_AFTER_OTHER.matcher(line).replaceAll("$1 $2 ");
     line = POINT_BEFORE_OTHER.matcher(line).replaceAll(" $1 $2");
     line = DASH_AFTER_DIGIT.matcher(line).replaceAll("$1 $2 ");
-    return Arrays.stream(line.split("\\s+")).filter(token -> !token.isEmpty()).toList();
+    return Arrays.stream(line.split("\\s+", -1)).filter(token -> !token.isEmpty()).toList();
   }
 
   /**

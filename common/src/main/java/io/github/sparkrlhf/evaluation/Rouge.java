@@ -13,7 +13,7 @@ public final class Rouge {
   private Rouge() {}
 
   static List<String> tokens(String text) {
-    return Arrays.stream(text.toLowerCase(Locale.ROOT).split("[^a-z0-9]+"))
+    return Arrays.stream(text.toLowerCase(Locale.ROOT).split("[^a-z0-9]+", -1))
         .filter(token -> !token.isEmpty())
         .toList();
   }

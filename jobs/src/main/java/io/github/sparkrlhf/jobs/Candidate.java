@@ -34,7 +34,7 @@ record Candidate(String name, String run, String directory, String exact, List<R
    * @param given {@code NAME=RUN} or {@code NAME=RUN@ITERATION}
    */
   static Candidate read(JobContext context, String given) {
-    String[] parts = given.split("=|@(?=\\d+$)");
+    String[] parts = given.split("=|@(?=\\d+$)", -1);
     Map<String, Object> configuration =
         Json.parsed(context.tables().configurationOf(parts[1]).orElseThrow());
     boolean ppo = configuration.containsKey("iterations");

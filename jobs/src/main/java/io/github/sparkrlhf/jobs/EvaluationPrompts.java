@@ -94,7 +94,7 @@ final class EvaluationPrompts {
   }
 
   private static String length(String prompt) {
-    int words = prompt.strip().split("\\s+").length;
+    int words = prompt.strip().split("\\s+", -1).length;
     for (int i = 0; i < WORDS.length; i++) {
       if (words < WORDS[i]) {
         return (i == 0 ? "1" : WORDS[i - 1]) + " to " + (WORDS[i] - 1) + " words";

@@ -112,7 +112,7 @@ final class SqlJob implements Callable<Integer> {
 
   /** The statements of a script; what is a comment to its end is none. */
   static List<String> statements(String script) {
-    return Arrays.stream(script.split(";[ \\t]*(\\r?\\n|$)"))
+    return Arrays.stream(script.split(";[ \\t]*(\\r?\\n|$)", -1))
         .filter(each -> !each.replaceAll("(?m)^\\s*--.*$", "").isBlank())
         .toList();
   }

@@ -6,6 +6,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -31,13 +32,13 @@ final class PpoSection {
           new Curve("val/explained_variance", "Variance that the critic explains", "share"));
 
   private final ReportTables tables;
-  private final Map<ShownRun, Map<String, TreeMap<Integer, Double>>> metrics =
+  private final Map<ShownRun, Map<String, NavigableMap<Integer, Double>>> metrics =
       new LinkedHashMap<>();
 
   private PpoSection(ReportTables tables) {
     this.tables = tables;
     for (ShownRun run : tables.runsOf(Table.PPO_METRICS)) {
-      Map<String, TreeMap<Integer, Double>> ofRun = new TreeMap<>();
+      Map<String, NavigableMap<Integer, Double>> ofRun = new TreeMap<>();
       for (Row row : tables.of(Table.PPO_METRICS, run)) {
         ofRun
             .computeIfAbsent(row.getAs("metric"), metric -> new TreeMap<>())
@@ -85,6 +86,7 @@ final class PpoSection {
                 .html());
       }
     }
+    plots.add(frontier());
     return Html.all(
         Html.of(
             "p",
@@ -93,11 +95,10 @@ final class PpoSection {
                 + " it with the KL: the further the policy is from the reference, the less the"
                 + " reward model knows of what it says."),
         Html.tag("div").with("class", "plots").holding(plots),
-        frontier(),
         Html.all(metrics.keySet().stream().map(this::numbers).toList()));
   }
 
-  private Chart.Line line(ShownRun run, TreeMap<Integer, Double> values) {
+  private Chart.Line line(ShownRun run, NavigableMap<Integer, Double> values) {
     return new Chart.Line(
         run.name(),
         tables.color(run),
@@ -112,8 +113,8 @@ final class PpoSection {
     Set<String> rewardModels = new TreeSet<>();
     metrics.forEach(
         (run, ofRun) -> {
-          TreeMap<Integer, Double> scores = ofRun.getOrDefault(SCORES, new TreeMap<>());
-          TreeMap<Integer, Double> kl = ofRun.getOrDefault(KL, new TreeMap<>());
+          NavigableMap<Integer, Double> scores = ofRun.getOrDefault(SCORES, new TreeMap<>());
+          NavigableMap<Integer, Double> kl = ofRun.getOrDefault(KL, new TreeMap<>());
           List<Integer> both = scores.keySet().stream().filter(kl::containsKey).toList();
           if (!both.isEmpty()) {
             rewardModels.add(String.valueOf(run.configuration().get("reward")));
@@ -157,7 +158,7 @@ final class PpoSection {
   }
 
   private Html numbers(ShownRun run) {
-    Map<String, TreeMap<Integer, Double>> ofRun = metrics.get(run);
+    Map<String, NavigableMap<Integer, Double>> ofRun = metrics.get(run);
     List<List<Html>> rows =
         ofRun.entrySet().stream()
             .map(
@@ -186,11 +187,11 @@ final class PpoSection {
             rows));
   }
 
-  private static String first(TreeMap<Integer, Double> values) {
+  private static String first(NavigableMap<Integer, Double> values) {
     return Numbers.value(values.firstEntry().getValue());
   }
 
-  private static String last(TreeMap<Integer, Double> values) {
+  private static String last(NavigableMap<Integer, Double> values) {
     return Numbers.value(values.lastEntry().getValue());
   }
 }

@@ -149,13 +149,18 @@ final class SamplesSection {
   }
 
   private static String note(Row row) {
-    String note = "iteration " + row.<Integer>getAs("iteration");
+    List<String> notes = new ArrayList<>();
+    // Of rollout it is a part and says nothing.
     if (row.getAs("score") != null) {
-      note += " · scaled score " + Numbers.value(row.getAs("score"));
+      notes.add("iteration " + row.<Integer>getAs("iteration"));
+      notes.add("scaled score " + Numbers.value(row.getAs("score")));
     }
     if (row.getAs("kl") != null) {
-      note += " · KL " + Numbers.value(row.getAs("kl")) + " nats";
+      notes.add("KL " + Numbers.value(row.getAs("kl")) + " nats");
     }
-    return note + (row.<Boolean>getAs("stopped") ? "" : " · truncated");
+    if (!row.<Boolean>getAs("stopped")) {
+      notes.add("truncated");
+    }
+    return String.join(" · ", notes);
   }
 }

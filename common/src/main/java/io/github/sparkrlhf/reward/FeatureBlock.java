@@ -144,9 +144,21 @@ public record FeatureBlock(Kind kind, int low, int high, double weight) implemen
         : kind.names;
   }
 
-  /** The block itself, or states of so many numbers. */
+  /**
+   * The block itself, or states of so many numbers.
+   *
+   * @throws JobFailure usage, if the block says another number of states
+   */
   FeatureBlock withStateSize(int size) {
-    return kind == Kind.STATES ? new FeatureBlock(kind, size, size, weight) : this;
+    if (kind != Kind.STATES) {
+      return this;
+    }
+    if (low != 0 && low != size) {
+      throw JobFailure.usage(
+          "Cannot use features '%s': the states of the model have %d numbers"
+              .formatted(this, size));
+    }
+    return new FeatureBlock(kind, size, size, weight);
   }
 
   /** The text that {@link #parse} reads. */

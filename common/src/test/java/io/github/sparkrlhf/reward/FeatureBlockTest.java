@@ -58,4 +58,15 @@ class FeatureBlockTest {
         .isInstanceOf(JobFailure.class)
         .hasMessageStartingWith("Cannot use features '");
   }
+
+  @Test
+  void statesHaveAsManyNumbersAsTheirModelAndNoOther() {
+    FeatureBlock open = FeatureBlock.parse("states*0.5").get(0).withStateSize(16);
+
+    assertThat(open).hasToString("states:16*0.5");
+    assertThat(open.names()).hasSize(16);
+    assertThatThrownBy(() -> FeatureBlock.parse("states:15").get(0).withStateSize(16))
+        .isInstanceOf(JobFailure.class)
+        .hasMessage("Cannot use features 'states:15': the states of the model have 16 numbers");
+  }
 }

@@ -36,7 +36,7 @@ final class ConfigJson {
   static TransformerConfig read(JsonNode json) {
     String architecture = json.path("architectures").path(0).asText("");
     for (Family family : Family.values()) {
-      for (Head head : Head.values()) {
+      for (Head head : Head.IN_FILES) {
         if (architecture.equals(family.architecture(head))) {
           refuseUnsupported(json, head);
           return family == Family.GPT2 ? gpt2(json, head) : llama(json, family, head);

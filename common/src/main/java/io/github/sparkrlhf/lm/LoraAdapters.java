@@ -23,6 +23,9 @@ public final class LoraAdapters implements Serializable {
   private static final String PREFIX = "base_model.model.";
   private static final String WEIGHT = ".weight";
 
+  /** The name of the scalar head among what is trained. */
+  public static final String SCORE = PREFIX + TransformerConfig.SCORE_NAME;
+
   private final TransformerConfig config;
   private final Lora lora;
 
@@ -134,7 +137,7 @@ public final class LoraAdapters implements Serializable {
         modules(config).stream()
             .filter(module -> lora.targets().stream().anyMatch(t -> Lora.names(t, module)))
             .toList();
-    boolean scores = config.head() == TransformerConfig.Head.SEQUENCE_CLASSIFICATION;
+    boolean scores = config.head().scores();
     Map<String, long[]> shapes = new LinkedHashMap<>();
     for (String module : adapted) {
       long[] shape = model.parameter(module + WEIGHT).shape();
@@ -142,7 +145,7 @@ public final class LoraAdapters implements Serializable {
       shapes.put(b(module), new long[] {shape[transposed ? 1 : 0], lora.rank()});
     }
     if (scores) {
-      shapes.put(PREFIX + config.headName(), model.parameter(config.headName()).shape());
+      shapes.put(SCORE, model.parameter(TransformerConfig.SCORE_NAME).shape());
     }
     ParameterLayout trained = ParameterLayout.of(shapes);
     List<Adapter> adapters =
@@ -158,9 +161,7 @@ public final class LoraAdapters implements Serializable {
     List<Full> full =
         scores
             ? List.of(
-                new Full(
-                    model.parameter(config.headName()),
-                    trained.parameter(PREFIX + config.headName())))
+                new Full(model.parameter(TransformerConfig.SCORE_NAME), trained.parameter(SCORE)))
             : List.of();
     return new Plan(trained, model.size(), adapters, full);
   }

@@ -61,10 +61,12 @@ public final class ParameterLayout implements Serializable {
     if (c.family() == TransformerConfig.Family.GPT2) {
       layout.add(c.lastNormName() + ".bias", c.hiddenSize());
     }
-    if (c.head() == TransformerConfig.Head.SEQUENCE_CLASSIFICATION) {
-      layout.add(c.headName(), 1, c.hiddenSize());
-    } else if (!c.tiedEmbeddings()) {
+    if (c.head().predictsTokens() && !c.tiedEmbeddings()) {
       layout.add(c.headName(), c.vocabularySize(), c.hiddenSize());
+    }
+    // Last: a model without the scalar head is then the beginning of one with both.
+    if (c.head().scores()) {
+      layout.add(TransformerConfig.SCORE_NAME, 1, c.hiddenSize());
     }
     return layout;
   }
@@ -156,7 +158,7 @@ public final class ParameterLayout implements Serializable {
 
   private static void fill(float[] weights, Parameter parameter, CounterRandom random, int index) {
     double deviation = INITIAL_DEVIATION;
-    if (parameter.name().equals("score.weight")) {
+    if (parameter.name().equals(TransformerConfig.SCORE_NAME)) {
       deviation = 1 / Math.sqrt(parameter.shape()[1] + 1.0);
     }
     for (int i = 0; i < parameter.size(); i++) {

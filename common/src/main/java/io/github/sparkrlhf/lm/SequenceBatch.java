@@ -77,6 +77,27 @@ public final class SequenceBatch {
   }
 
   /**
+   * What both heads of one trunk say at the wanted positions.
+   *
+   * @param logits {@code [outputs, vocabulary]}
+   * @param scores {@code [outputs]}
+   */
+  public record BothOutputs(NDArray logits, NDArray scores) {}
+
+  /**
+   * The outputs of both heads of one trunk at the wanted positions, sequence after sequence.
+   *
+   * @param manager owns all arrays of the pass
+   */
+  public BothOutputs bothOutputs(Replica replica, NDManager manager, boolean training) {
+    NDArray hidden = hidden(replica, manager, training);
+    Transformer transformer = replica.transformer();
+    return new BothOutputs(
+        transformer.head(replica.store(), hidden, training),
+        transformer.scores(replica.store(), hidden, training).reshape(outputs));
+  }
+
+  /**
    * The head's output at the last token of each sequence, whatever positions are wanted: {@link
    * #outputs} of {@link #atLastTokens} at less cost, without a graph.
    *

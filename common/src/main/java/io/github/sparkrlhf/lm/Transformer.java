@@ -141,6 +141,17 @@ public final class Transformer extends AbstractBlock {
   }
 
   /**
+   * The scalar head on hidden states.
+   *
+   * @param hidden {@code [..., hidden]}
+   * @return {@code [..., 1]}
+   */
+  NDArray scores(ParameterStore store, NDArray hidden, boolean training) {
+    return Linear.linear(hidden, value(store, TransformerConfig.SCORE_NAME, hidden, training))
+        .singletonOrThrow();
+  }
+
+  /**
    * The cross entropy of a language model, summed, in nats.
    *
    * @param hidden {@code [rows, hidden]}

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.github.sparkrlhf.spark.JobFailure;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * The shape of a decoder-only transformer, as Hugging Face's {@code config.json} describes it. A
@@ -49,6 +50,9 @@ public record TransformerConfig(
   /** More layers than any model has: a number beyond it is a damaged or hostile file. */
   public static final int MAX_LAYERS = 1024;
 
+  /** The name of the matrix of a scalar head. */
+  public static final String SCORE_NAME = "score.weight";
+
   /** The model families. All but GPT-2 share one code path. */
   public enum Family {
     /** {@code model_type} llama. */
@@ -82,6 +86,9 @@ public record TransformerConfig(
 
     /** The name under {@code architectures}. */
     String architecture(Head head) {
+      if (head.suffix == null) {
+        throw new IllegalArgumentException(head + " is written as its two heads");
+      }
       boolean headOfGpt2 = this == GPT2 && head == Head.CAUSAL_LM;
       return className + (headOfGpt2 ? "LMHeadModel" : head.suffix);
     }
@@ -97,12 +104,27 @@ public record TransformerConfig(
     /** Logits over the vocabulary. */
     CAUSAL_LM("ForCausalLM"),
     /** One scalar per position, without bias: reward models and critics. */
-    SEQUENCE_CLASSIFICATION("ForSequenceClassification");
+    SEQUENCE_CLASSIFICATION("ForSequenceClassification"),
+    /** Both on one trunk, while a policy and its critic learn together; no file has it. */
+    CAUSAL_LM_AND_SCORE(null);
+
+    /** The heads that a file can have. */
+    static final List<Head> IN_FILES = List.of(CAUSAL_LM, SEQUENCE_CLASSIFICATION);
 
     private final String suffix;
 
     Head(String suffix) {
       this.suffix = suffix;
+    }
+
+    /** Whether there are logits over the vocabulary. */
+    boolean predictsTokens() {
+      return this != SEQUENCE_CLASSIFICATION;
+    }
+
+    /** Whether there is a scalar per position. */
+    boolean scores() {
+      return this != CAUSAL_LM;
     }
   }
 
@@ -197,10 +219,10 @@ public record TransformerConfig(
     return family.prefix() + (family == Family.GPT2 ? "h." : "layers.") + layer + ".";
   }
 
-  /** The name of the head's matrix. */
+  /** The name of the head's matrix; of two heads that of the language model. */
   String headName() {
-    if (head == Head.SEQUENCE_CLASSIFICATION) {
-      return "score.weight";
+    if (!head.predictsTokens()) {
+      return SCORE_NAME;
     }
     return tiedEmbeddings ? embeddingName() : "lm_head.weight";
   }

@@ -1,5 +1,6 @@
 package io.github.sparkrlhf.ppo;
 
+import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import io.github.sparkrlhf.lm.GradMode;
 import io.github.sparkrlhf.lm.ReplicaPool;
@@ -42,9 +43,17 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
   @Override
   public List<Outputs> apply(float[] weights, List<PpoExample> rows) {
     SequenceBatch batch = PpoObjective.batch(rows);
-    float[][] policy = logProbabilities(weights, batch);
+    float[][] policy;
+    float[][] values = new float[rows.size()][];
+    if (models.sharesTrunk()) {
+      Both both = both(weights, batch);
+      policy = both.logProbabilities();
+      values = both.values();
+    } else {
+      policy = logProbabilities(weights, batch);
+      values = models.hasCritic() ? values(weights, batch) : values;
+    }
     float[][] referencePolicy = logProbabilities(reference.value().values(), batch);
-    float[][] values = models.hasCritic() ? values(weights, batch) : new float[rows.size()][];
     List<Outputs> outputs = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
       outputs.add(new Outputs(rows.get(i).id(), policy[i], referencePolicy[i], values[i]));
@@ -54,6 +63,21 @@ final class ForwardPass implements TrainingEngine.RowFunction<PpoExample, Forwar
 
   private float[][] logProbabilities(float[] weights, SequenceBatch batch) {
     return ResponseLogProbabilities.of(models.policy(), weights, batch, temperature);
+  }
+
+  private record Both(float[][] logProbabilities, float[][] values) {}
+
+  /** Of the two heads on one trunk, in one pass. */
+  private Both both(float[] weights, SequenceBatch batch) {
+    try (ReplicaPool.Lease lease = ReplicaPool.lease(models.policy(), weights, 0);
+        GradMode ignored = GradMode.inference();
+        NDManager manager = lease.replica().newManager()) {
+      SequenceBatch.BothOutputs outputs = batch.bothOutputs(lease.replica(), manager, false);
+      NDArray logits = SequenceBatch.tempered(outputs.logits(), temperature);
+      return new Both(
+          batch.bySequence(SequenceBatch.logProbabilities(logits, batch.labels(manager))),
+          batch.bySequence(outputs.scores()));
+    }
   }
 
   private float[][] values(float[] weights, SequenceBatch batch) {

@@ -100,6 +100,10 @@ final class PpoObjective implements Objective<PpoExample> {
     SequenceBatch batch = batch(rows);
     sums[TOKENS] = batch.outputs();
     sums[COUNT] = settings.averaging().count(rows.size(), batch.outputs());
+    if (models.sharesTrunk()) {
+      both(weights, rows, batch, gradient, sums);
+      return sums;
+    }
     policy(weights, rows, batch, gradient, sums);
     if (models.hasCritic()) {
       value(weights, rows, batch, gradient, sums);
@@ -126,41 +130,76 @@ final class PpoObjective implements Objective<PpoExample> {
         NDManager manager = lease.replica().newManager()) {
       Replica replica = lease.replica();
       TokenArrays tokens = new TokenArrays(manager, rows, sampling.maxNewTokens());
-      NDArray logDistribution =
-          SequenceBatch.tempered(batch.outputs(replica, manager, training), sampling.temperature())
-              .logSoftmax(-1);
-      NDArray logProbabilities =
-          logDistribution.gather(batch.labels(manager), 1).reshape(batch.outputs());
-      NDArray old = tokens.of(PpoExample::oldLogProbabilities);
-      NDArray advantages = tokens.of(PpoExample::advantages);
-      NDArray ratio = ratio(logProbabilities, old, tokens);
-      NDArray entropy =
-          TensorLoss.entropy(
-              settings.entropyCoefficient() > 0 ? logDistribution : logDistribution.stopGradient());
-      NDArray loss =
-          tokens.sum(TensorLoss.policy(ratio, advantages, settings.clip()), settings.averaging());
-      NDArray total = loss;
-      if (penalty.coefficient() > 0) {
-        NDArray kl =
-            TensorLoss.kl(logProbabilities, tokens.of(PpoExample::reference), penalty.estimator());
-        total = total.add(scaled(tokens.sum(kl, settings.averaging()), penalty.coefficient()));
-        sums[KL] = kl.sum().getFloat();
-      }
-      if (settings.entropyCoefficient() > 0) {
-        total =
-            total.sub(
-                scaled(tokens.sum(entropy, settings.averaging()), settings.entropyCoefficient()));
-      }
+      NDArray total =
+          policyLoss(
+              batch.outputs(replica, manager, training), batch.labels(manager), tokens, sums);
       if (training) {
         replica.backward(total, gradient, 0);
       } else if (gradient != null) {
         Arrays.fill(gradient, 0, models.policySize(), 0);
       }
-      sums[POLICY_LOSS] = loss.getFloat();
       sums[LOSS] = total.getFloat();
-      sums[ENTROPY] = entropy.sum().getFloat();
-      ratioSums(sums, ratio.stopGradient(), logProbabilities.stopGradient(), old, advantages);
     }
+  }
+
+  /** Policy and critic on one trunk: one pass forward and one back. */
+  private void both(
+      float[] weights,
+      List<PpoExample> rows,
+      SequenceBatch batch,
+      float[] gradient,
+      double[] sums) {
+    boolean training = gradient != null;
+    try (ReplicaPool.Lease lease = ReplicaPool.lease(models.policy(), weights, 0);
+        GradMode ignored = GradMode.of(training);
+        NDManager manager = lease.replica().newManager()) {
+      Replica replica = lease.replica();
+      TokenArrays tokens = new TokenArrays(manager, rows, sampling.maxNewTokens());
+      SequenceBatch.BothOutputs outputs = batch.bothOutputs(replica, manager, training);
+      NDArray policyLoss = policyLoss(outputs.logits(), batch.labels(manager), tokens, sums);
+      NDArray valueLoss =
+          scaled(valueLoss(outputs.scores(), tokens, sums), settings.valueCoefficient());
+      if (training) {
+        replica.backward(policyLearns ? policyLoss.add(valueLoss) : valueLoss, gradient, 0);
+      }
+      sums[LOSS] = policyLoss.getFloat() + valueLoss.getFloat();
+    }
+  }
+
+  /**
+   * What the policy's part of the loss is.
+   *
+   * @param logits {@code [tokens, vocabulary]}
+   * @param sums gets its parts
+   * @return a scalar
+   */
+  private NDArray policyLoss(NDArray logits, NDArray labels, TokenArrays tokens, double[] sums) {
+    NDArray logDistribution = SequenceBatch.tempered(logits, sampling.temperature()).logSoftmax(-1);
+    NDArray logProbabilities = logDistribution.gather(labels, 1).reshape(labels.size());
+    NDArray old = tokens.of(PpoExample::oldLogProbabilities);
+    NDArray advantages = tokens.of(PpoExample::advantages);
+    NDArray ratio = ratio(logProbabilities, old, tokens);
+    NDArray entropy =
+        TensorLoss.entropy(
+            settings.entropyCoefficient() > 0 ? logDistribution : logDistribution.stopGradient());
+    NDArray loss =
+        tokens.sum(TensorLoss.policy(ratio, advantages, settings.clip()), settings.averaging());
+    NDArray total = loss;
+    if (penalty.coefficient() > 0) {
+      NDArray kl =
+          TensorLoss.kl(logProbabilities, tokens.of(PpoExample::reference), penalty.estimator());
+      total = total.add(scaled(tokens.sum(kl, settings.averaging()), penalty.coefficient()));
+      sums[KL] = kl.sum().getFloat();
+    }
+    if (settings.entropyCoefficient() > 0) {
+      total =
+          total.sub(
+              scaled(tokens.sum(entropy, settings.averaging()), settings.entropyCoefficient()));
+    }
+    sums[POLICY_LOSS] = loss.getFloat();
+    sums[ENTROPY] = entropy.sum().getFloat();
+    ratioSums(sums, ratio.stopGradient(), logProbabilities.stopGradient(), old, advantages);
+    return total;
   }
 
   private NDArray ratio(NDArray logProbabilities, NDArray old, TokenArrays tokens) {
@@ -195,19 +234,31 @@ final class PpoObjective implements Objective<PpoExample> {
       Replica replica = lease.replica();
       NDArray values = batch.outputs(replica, manager, training).reshape(batch.outputs());
       TokenArrays tokens = new TokenArrays(manager, rows, sampling.maxNewTokens());
-      NDArray old = tokens.of(PpoExample::oldValues);
-      NDArray returns = tokens.of(PpoExample::returns);
-      PpoLoss.Clip clip = settings.clip();
-      NDArray loss = TensorLoss.value(values, old, returns, clip).sum();
+      NDArray loss = valueLoss(values, tokens, sums);
       if (training) {
         replica.backward(
             scaled(loss, settings.valueCoefficient()), gradient, models.criticOffset());
       }
-      sums[VALUE_LOSS] = loss.getFloat();
-      NDArray constant = values.stopGradient();
-      NDArray clipped = TensorLoss.clippedSquare(constant, old, returns, clip);
-      sums[VALUE_CLIPPED] = count(clipped.gt(constant.sub(returns).square()));
     }
+  }
+
+  /**
+   * The critic's loss, before its coefficient.
+   *
+   * @param values {@code [tokens]}
+   * @param sums gets its parts
+   * @return a scalar
+   */
+  private NDArray valueLoss(NDArray values, TokenArrays tokens, double[] sums) {
+    NDArray old = tokens.of(PpoExample::oldValues);
+    NDArray returns = tokens.of(PpoExample::returns);
+    PpoLoss.Clip clip = settings.clip();
+    NDArray loss = TensorLoss.value(values, old, returns, clip).sum();
+    sums[VALUE_LOSS] = loss.getFloat();
+    NDArray constant = values.stopGradient();
+    NDArray clipped = TensorLoss.clippedSquare(constant, old, returns, clip);
+    sums[VALUE_CLIPPED] = count(clipped.gt(constant.sub(returns).square()));
+    return loss;
   }
 
   private static double count(NDArray flags) {

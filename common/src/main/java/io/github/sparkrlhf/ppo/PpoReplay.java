@@ -253,12 +253,13 @@ public final class PpoReplay {
             });
     if (state.iteration == past.iterations()) {
       List<LanguageModel> models = past.models();
+      List<LanguageModel> recomputed = PpoModels.trained(trainer.networks, state.weights);
       for (int model = 0; model < models.size(); model++) {
         comparisons.add(
             Comparison.of(
                 iteration,
                 "weights of the " + (model == PpoModels.POLICY ? "policy" : "critic"),
-                List.of(trainer.networks.model(model, state.weights).weights()),
+                List.of(recomputed.get(model).weights()),
                 List.of(models.get(model).weights())));
       }
     }

@@ -1,5 +1,6 @@
 package io.github.sparkrlhf.ppo;
 
+import io.github.sparkrlhf.lm.ParameterLayout;
 import io.github.sparkrlhf.training.AdamW;
 import io.github.sparkrlhf.training.Checkpoint;
 import io.github.sparkrlhf.training.Trainables;
@@ -45,12 +46,16 @@ final class PpoState {
     PpoSettings.Update update = settings.update();
     double criticScale = update.criticLearningRate() / update.learningRate();
     List<AdamW.Segment> segments = new ArrayList<>();
-    segments.addAll(
-        Trainer.segments(networks.layout(PpoModels.POLICY), 0, 1, settings.criticWarmupSteps()));
-    if (settings.algorithm().needsCritic()) {
+    ParameterLayout policy = networks.layout(PpoModels.POLICY);
+    segments.addAll(Trainer.segments(policy, 0, 1, settings.criticWarmupSteps()));
+    if (networks.count() > 1) {
       segments.addAll(
           Trainer.segments(
               networks.layout(PpoModels.CRITIC), networks.offset(PpoModels.CRITIC), criticScale));
+    } else if (settings.algorithm().needsCritic()) {
+      // The scalar head on the policy's trunk is its last parameter.
+      AdamW.Segment head = segments.remove(segments.size() - 1);
+      segments.add(new AdamW.Segment(head.offset(), head.length(), criticScale, head.decay()));
     }
     this.optimizer = new AdamW(weights.length, segments, new AdamW.Settings(0.9, 0.999, 1e-5, 0));
     this.kl = settings.reward().kl();

@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
@@ -70,14 +69,14 @@ public final class PpoTrainer {
    *
    * @param networks what to train of the policy to improve, which is also the reference; and, if
    *     the algorithm needs one, of the critic, of the same tokenizer with a scalar head, usually
-   *     the reward model
+   *     the reward model. A policy with both heads is its own critic
    * @throws JobFailure usage, if the critic's tokenizer is not the policy's, or a shaping
    *     expression gives no number
    */
   public PpoTrainer(
       SparkSession spark, Trainables networks, RewardSources sources, PpoSettings settings) {
     LanguageModel policy = networks.initialModel(PpoModels.POLICY);
-    PpoModels models = models(networks, settings.algorithm());
+    PpoModels models = PpoModels.of(networks, settings.algorithm());
     this.context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     this.settings = settings;
     this.networks = networks;
@@ -98,27 +97,11 @@ public final class PpoTrainer {
             settings.seed());
   }
 
-  private static PpoModels models(Trainables networks, Algorithm algorithm) {
-    LanguageModel policy = networks.initialModel(PpoModels.POLICY);
-    if (networks.count() != (algorithm.needsCritic() ? 2 : 1)) {
-      throw new IllegalArgumentException(networks.count() + " networks for " + algorithm);
-    }
-    if (!algorithm.needsCritic()) {
-      return new PpoModels(policy.config(), null);
-    }
-    LanguageModel critic = networks.initialModel(PpoModels.CRITIC);
-    if (!policy.tokenizer().equals(critic.tokenizer())) {
-      throw JobFailure.usage(
-          "Cannot run PPO: policy and critic have different tokenizers, so the critic cannot read the policy's tokens");
-    }
-    return new PpoModels(policy.config(), critic.config());
-  }
-
   /** Names, shapes and order of all trained parameters, for checkpoints. */
   public List<Safetensors.Tensor> parameterLayout() {
     List<Safetensors.Tensor> tensors = new ArrayList<>();
     tensors.addAll(networks.layout(PpoModels.POLICY).tensors("policy."));
-    if (settings.algorithm().needsCritic()) {
+    if (networks.count() > 1) {
       tensors.addAll(networks.layout(PpoModels.CRITIC).tensors("critic."));
     }
     return tensors;
@@ -159,9 +142,7 @@ public final class PpoTrainer {
       }
     }
     return new Result(
-        IntStream.range(0, networks.count())
-            .mapToObj(model -> networks.model(model, state.weights))
-            .toList(),
+        PpoModels.trained(networks, state.weights),
         state.weights,
         state.iteration,
         state.stopped,

@@ -290,6 +290,19 @@ public enum Table {
       score DOUBLE COMMENT 'score of the reward model after scaling and penalty',
       kl DOUBLE COMMENT 'sum over tokens of logprobs - ref_logprobs, nats'\
       """),
+  LABELLING_TASKS(
+      "pair of responses that people should compare",
+      "tasks",
+      """
+      task_id STRING COMMENT 'id of the pair, as pair_id in pairs',
+      rank INT COMMENT 'from 1 in the order in which they were chosen',
+      prompt STRING COMMENT 'the prompt',
+      response_a STRING COMMENT 'the response that is shown first',
+      response_b STRING COMMENT 'the other response',
+      probability DOUBLE COMMENT 'P(response_a is better), the mean over reward models',
+      disagreement DOUBLE COMMENT 'of the reward models: entropy of the mean probability less the mean of the entropies, nats',
+      similarity DOUBLE COMMENT 'to the task chosen before that is most alike: common words over all words, 0 to 1'\
+      """),
   PPO_METRICS(
       "iteration and metric",
       "ppo",

@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.sparkrlhf.lm.GoldenModel;
+import io.github.sparkrlhf.lm.LanguageModel;
+import io.github.sparkrlhf.lm.ParameterLayout;
+import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.spark.CounterRandom;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.training.FloatArray;
@@ -201,6 +204,47 @@ class PpoObjectiveTest {
     assertThat(Arrays.copyOf(entropy, border)).isNotEqualTo(Arrays.copyOf(one, border));
   }
 
+  /** A trunk under both heads has the sum of the gradients that it has under either. */
+  @Test
+  void onASharedTrunkTheGradientsOfPolicyAndCriticAddUp() {
+    LanguageModel both =
+        POLICY.languageModel().withHead(TransformerConfig.Head.CAUSAL_LM_AND_SCORE, 5);
+    LanguageModel critic = both.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, 0);
+    PpoModels apart = new PpoModels(POLICY.config(), critic.config());
+    PpoModels shared = new PpoModels(both.config(), null);
+    float[] weights = Trainables.all(POLICY.languageModel(), critic).initial();
+    List<PpoExample> rows = learnable(20);
+    float[] ofBoth = new float[shared.size()];
+    float[] ofEach = new float[apart.size()];
+    double[] sums = objective(shared, 0.3, 0.01).compute(both.weights(), rows, ofBoth);
+    double[] expected = objective(apart, 0.3, 0.01).compute(weights, rows, ofEach);
+    for (int i = 0; i < sums.length; i++) {
+      assertThat(sums[i]).isCloseTo(expected[i], within(1e-3));
+    }
+    ParameterLayout ofCritic = critic.config().layout();
+    for (ParameterLayout.Parameter parameter : both.config().layout().parameters()) {
+      boolean head = parameter.name().equals(TransformerConfig.SCORE_NAME);
+      boolean inCritic =
+          ofCritic.parameters().stream().anyMatch(p -> p.name().equals(parameter.name()));
+      float[] sum = new float[parameter.size()];
+      for (int i = 0; i < sum.length; i++) {
+        sum[i] = head ? 0 : ofEach[parameter.offset() + i];
+        if (inCritic) {
+          sum[i] +=
+              ofEach[apart.criticOffset() + ofCritic.parameter(parameter.name()).offset() + i];
+        }
+      }
+      float[] found =
+          Arrays.copyOfRange(ofBoth, parameter.offset(), parameter.offset() + parameter.size());
+      double scale = norm(sum, 0, sum.length);
+      assertThat(scale).as(parameter.name()).isPositive();
+      for (int i = 0; i < sum.length; i++) {
+        assertThat((double) found[i]).as(parameter.name()).isCloseTo(sum[i], within(1e-4 * scale));
+      }
+    }
+    assertThat(objective(shared, 0.3, 0.01).compute(both.weights(), rows, null)).isEqualTo(sums);
+  }
+
   /** What the networks give for all rows, in micro-batches cut as the update cuts them. */
   private static Map<String, ForwardPass.Outputs> forward(LaneSettings settings) {
     Broadcast<FloatArray> reference = CONTEXT.broadcast(new FloatArray(moved(0.05)));
@@ -243,8 +287,13 @@ class PpoObjectiveTest {
   }
 
   private static PpoObjective objective(double valueCoefficient, double entropyCoefficient) {
+    return objective(MODELS, valueCoefficient, entropyCoefficient);
+  }
+
+  private static PpoObjective objective(
+      PpoModels models, double valueCoefficient, double entropyCoefficient) {
     return new PpoObjective(
-        MODELS,
+        models,
         SAMPLING,
         new LossSettings(
             CLIP, RatioLevel.TOKEN, Averaging.TOKENS, valueCoefficient, entropyCoefficient),

@@ -29,6 +29,7 @@ import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.Lora;
 import io.github.sparkrlhf.lm.ParameterLayout;
 import io.github.sparkrlhf.lm.TokenizerFile;
+import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.training.Checkpoints;
@@ -199,6 +200,57 @@ class PpoTrainerTest {
     PpoTrainer.Result result = trainAdapters("broken", 3, resumed);
     assertThat(resumed.told).containsExactly(2, 3);
     assertSame(result, resumed, uninterrupted, whole);
+  }
+
+  @Test
+  void aHeadOnThePolicysTrunkIsACriticAndResumesAsIfItHadNeverStopped() {
+    Recording whole = new Recording(-1);
+    PpoTrainer.Result uninterrupted = trainSharedTrunk("whole", 8, whole);
+    double before = whole.metric(0, "objective/raw_scores");
+    assertThat(whole.metric(8, "objective/raw_scores")).isGreaterThan(before + 0.5);
+    assertThat(whole.metric(0, "objective/kl")).isZero();
+    assertThat(whole.metric(7, "val/explained_variance"))
+        .isGreaterThan(whole.metric(0, "val/explained_variance"));
+    LanguageModel policy = uninterrupted.models().get(0);
+    LanguageModel critic = uninterrupted.models().get(1);
+    assertThat(policy.config()).isEqualTo(POLICY.config());
+    assertThat(critic.config()).isEqualTo(CRITIC.config());
+    String trunk = "model.embed_tokens.weight";
+    int size = policy.config().layout().parameter(trunk).size();
+    assertThat(Arrays.copyOf(critic.weights(), size))
+        .isEqualTo(Arrays.copyOf(policy.weights(), size));
+
+    Recording broken = new Recording(3);
+    assertThatThrownBy(() -> trainSharedTrunk("broken", 8, broken)).hasMessage("pulled the plug");
+    Recording resumed = new Recording(-1);
+    resumed.rows.putAll(broken.rows);
+    resumed.metrics.putAll(broken.metrics);
+    PpoTrainer.Result result = trainSharedTrunk("broken", 8, resumed);
+    assertSame(result, resumed, uninterrupted, whole);
+  }
+
+  @Test
+  void warmUpOnASharedTrunkTrainsTheHeadAlone() {
+    Recording recording = new Recording(-1);
+    PpoTrainer trainer =
+        new PpoTrainer(
+            SparkTestSession.get(),
+            sharedTrunk(),
+            REWARD,
+            settings(Algorithm.PPO, 2, 2, WatchdogSettings.QUIET));
+    PpoTrainer.Result result =
+        trainer.train(prompts(), checkpoints("run", trainer), recording, silent(2));
+    assertThat(result.policy().weights()).isEqualTo(POLICY.weights());
+    assertThat(result.trained()).isNotEqualTo(sharedTrunk().initial());
+  }
+
+  private static Trainables sharedTrunk() {
+    return Trainables.all(POLICY.withHead(TransformerConfig.Head.CAUSAL_LM_AND_SCORE, 3));
+  }
+
+  private PpoTrainer.Result trainSharedTrunk(String name, int iterations, Recording recording) {
+    PpoTrainer trainer = trainer(sharedTrunk(), iterations);
+    return trainer.train(prompts(), checkpoints(name, trainer), recording, silent(iterations));
   }
 
   @Test

@@ -9,10 +9,12 @@ import io.github.sparkrlhf.tables.Table;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.functions;
 
 /**
  * A policy to evaluate: its responses in the table {@code rollouts}.
@@ -35,13 +37,13 @@ record Candidate(String name, String run, String directory, String exact, List<R
    */
   static Candidate read(JobContext context, String given) {
     String[] parts = given.split("=|@(?=\\d+$)", -1);
-    Map<String, Object> configuration =
-        Json.parsed(context.tables().configurationOf(parts[1]).orElseThrow());
-    boolean ppo = configuration.containsKey("iterations");
+    Map<String, Object> configuration = configuration(context, parts[1]);
+    Optional<Integer> ofPpo = lastIteration(context, parts[1]);
+    boolean ppo = ofPpo.isPresent();
     Dataset<Row> rows = context.tables().rows(Table.ROLLOUTS, parts[1]);
     String directory = String.valueOf(configuration.get("policy"));
     if (ppo) {
-      int last = ((Number) configuration.get("iterations")).intValue();
+      int last = ofPpo.get();
       int iteration = parts.length > 2 ? Integer.parseInt(parts[2]) : last;
       rows = rows.where(col(Run.ITERATION).equalTo(iteration));
       if (iteration == last) {
@@ -71,6 +73,23 @@ record Candidate(String name, String run, String directory, String exact, List<R
       throw JobFailure.usage("Cannot evaluate " + given + ": there are no such responses");
     }
     return new Candidate(parts[0], parts[1], directory, exact, found);
+  }
+
+  private static Map<String, Object> configuration(JobContext context, String run) {
+    return Json.parsed(context.tables().configurationOf(run).orElseThrow());
+  }
+
+  /** The iteration of the final policy's responses; empty if it is no run of {@code ppo}. */
+  static Optional<Integer> lastIteration(JobContext context, String run) {
+    return configuration(context, run).containsKey("iterations")
+        ? Optional.of(
+            context
+                .tables()
+                .rows(Table.ROLLOUTS, run)
+                .agg(functions.max(Run.ITERATION))
+                .first()
+                .getInt(0))
+        : Optional.empty();
   }
 
   Set<String> prompts() {

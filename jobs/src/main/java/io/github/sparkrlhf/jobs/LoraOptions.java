@@ -72,6 +72,13 @@ final class LoraOptions {
     }
   }
 
+  /** Refuses adapters that are not merged. */
+  void requireMerged(Given given, String why) {
+    if (!merge) {
+      given.refuse(Set.of("lora-rank"), why + "; give --lora-merge");
+    }
+  }
+
   /** Names of the options that say nothing about this run. */
   Set<String> outsideIdentity() {
     return rank == null ? NAMES : Set.of();

@@ -38,6 +38,9 @@ import picocli.CommandLine.HelpCommand;
       ReplayJob.class,
       DpoJob.class,
       EvaluateJob.class,
+      TasksJob.class,
+      LabelsJob.class,
+      PipelineJob.class,
       ReportJob.class,
       SqlJob.class
     })

@@ -4,6 +4,9 @@ import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Run;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Dataset;
@@ -48,11 +51,42 @@ final class ParquetFolder {
    * @throws JobFailure if it exists or cannot be written
    */
   void write(Run run, Dataset<Row> rows) {
+    publish(run, partial -> rows.write().mode("overwrite").parquet(partial.toString()));
+  }
+
+  /**
+   * Writes a folder with the rows in the folder {@code parquet} and text files beside it.
+   *
+   * @param texts by the names of their files
+   * @throws JobFailure if it exists or cannot be written
+   */
+  void writeWith(Run run, Dataset<Row> rows, Map<String, String> texts) {
+    publish(
+        run,
+        partial -> {
+          rows.write().mode("overwrite").parquet(new Path(partial, "parquet").toString());
+          for (Map.Entry<String, String> text : texts.entrySet()) {
+            try (OutputStream file = files().create(new Path(partial, text.getKey()), true)) {
+              file.write(text.getValue().getBytes(StandardCharsets.UTF_8));
+            }
+          }
+        });
+  }
+
+  /** What is written to a folder that is not there for others yet. */
+  private interface Writer {
+    void write(Path partial) throws IOException;
+  }
+
+  private void publish(Run run, Writer writer) {
     Path target = new Path(path);
     Path partial = target.suffix(".partial-" + run.id());
     requireFree();
     try {
-      rows.write().mode("overwrite").parquet(partial.toString());
+      writer.write(partial);
+      if (target.getParent() != null) {
+        files().mkdirs(target.getParent());
+      }
       if (!files().rename(partial, target)) {
         throw new IOException("cannot rename " + partial);
       }

@@ -42,6 +42,7 @@ import picocli.CommandLine.Option;
 final class PpoJob extends JobCommand {
   private static final String POLICY = "policy";
   private static final String CRITIC = "critic";
+  private static final String SHARED_TRUNK = "shared-trunk";
 
   @Mixin private PromptOptions promptOptions;
 
@@ -60,6 +61,12 @@ final class PpoJob extends JobCommand {
       description =
           "Model that the critic of ppo starts from (default: the first reward model if it is a transformer with the policy's tokenizer, else the policy with a new head).")
   private Path critic;
+
+  @Option(
+      names = "--shared-trunk",
+      description =
+          "The critic of ppo is a new scalar head on the policy's own trunk, not a network of its own: about half the work of an iteration.")
+  private boolean sharedTrunk;
 
   @Option(
       names = "--output",
@@ -95,6 +102,13 @@ final class PpoJob extends JobCommand {
     watchdog.validate(given, rewardSources.hasWatcher());
     Given.require(printSamplesEvery >= 0, "print-samples-every", printSamplesEvery, "at least 0");
     lora.validate(given);
+    if (sharedTrunk) {
+      given.refuse(Set.of("critic"), "with --shared-trunk the critic is a new head");
+      lora.requireMerged(given, "adapters of a trunk with two heads have no format");
+      if (!options.settings(watchdog.settings()).algorithm().needsCritic()) {
+        given.refuse(Set.of(SHARED_TRUNK), "only ppo has a critic");
+      }
+    }
   }
 
   @Override
@@ -104,6 +118,9 @@ final class PpoJob extends JobCommand {
     names.addAll(options.outsideIdentity());
     names.addAll(watchdog.outsideIdentity(rewardSources.hasWatcher()));
     names.addAll(lora.outsideIdentity());
+    if (!sharedTrunk) {
+      names.add(SHARED_TRUNK);
+    }
     return names;
   }
 
@@ -211,7 +228,8 @@ final class PpoJob extends JobCommand {
   /**
    * What a run starts from.
    *
-   * @param networks what is trained: the policy and, if the algorithm needs one, the critic
+   * @param networks what is trained: the policy and, if the algorithm needs one that is a network
+   *     of its own, the critic
    */
   record Start(RewardSources rewards, List<Network> networks) {}
 
@@ -222,7 +240,12 @@ final class PpoJob extends JobCommand {
       throw JobFailure.usage("Cannot improve " + policy + ": it is no language model");
     }
     RewardSources rewards = rewardSources.load();
-    List<Network> networks = new ArrayList<>(List.of(new Network(POLICY, start, policy)));
+    if (sharedTrunk) {
+      LanguageModel both =
+          start.withHead(TransformerConfig.Head.CAUSAL_LM_AND_SCORE, options.seed());
+      return new Start(rewards, List.of(new Network(both, policy)));
+    }
+    List<Network> networks = new ArrayList<>(List.of(new Network(start, policy)));
     if (settings().algorithm().needsCritic()) {
       networks.add(critic(start, rewards.models().get(0).model()));
     }
@@ -241,28 +264,24 @@ final class PpoJob extends JobCommand {
   /**
    * A network before training.
    *
-   * @param name of the directory below the output that it is written to
    * @param directory what it was read from, a critic's head aside
    */
-  record Network(String name, LanguageModel model, Path directory) {}
+  record Network(LanguageModel model, Path directory) {}
 
   /** The critic starts from what knows most about rewards. */
   private Network critic(LanguageModel start, RewardModel rewardModel) {
     if (critic != null) {
       return new Network(
-          CRITIC,
           LanguageModel.load(critic)
               .withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()),
           critic);
     }
     if (rewardModel instanceof TransformerRewardModel transformer
         && transformer.model().tokenizer().equals(start.tokenizer())) {
-      return new Network(CRITIC, transformer.model(), rewardSources.first());
+      return new Network(transformer.model(), rewardSources.first());
     }
     return new Network(
-        CRITIC,
-        start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()),
-        policy);
+        start.withHead(TransformerConfig.Head.SEQUENCE_CLASSIFICATION, options.seed()), policy);
   }
 
   /** The prompts, after which all networks have room for a whole response. */
@@ -337,20 +356,15 @@ final class PpoJob extends JobCommand {
         output,
         provenance,
         beside -> {
-          for (int i = 0; i < initial.size(); i++) {
-            Network network = initial.get(i);
+          for (int i = 0; i < result.models().size(); i++) {
+            Path base = initial.get(Math.min(i, initial.size() - 1)).directory();
             Map<String, Object> withBase = new LinkedHashMap<>(provenance);
-            lora.addBase(withBase, network.directory());
+            lora.addBase(withBase, base);
             ModelDirectories.publish(
-                beside.resolve(network.name()),
+                beside.resolve(i == 0 ? POLICY : CRITIC),
                 withBase,
                 lora.files(
-                    networks,
-                    i,
-                    result.trained(),
-                    network.directory(),
-                    result.models().get(i),
-                    written.type()));
+                    networks, i, result.trained(), base, result.models().get(i), written.type()));
           }
         });
   }

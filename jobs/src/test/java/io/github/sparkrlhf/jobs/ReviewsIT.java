@@ -1,6 +1,5 @@
 package io.github.sparkrlhf.jobs;
 
-import static org.apache.spark.sql.functions.col;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.sparkrlhf.feedback.WilsonInterval;
@@ -9,14 +8,6 @@ import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Tables;
 import java.nio.file.Path;
 import java.util.Locale;
-import org.apache.spark.ml.Pipeline;
-import org.apache.spark.ml.PipelineModel;
-import org.apache.spark.ml.PipelineStage;
-import org.apache.spark.ml.classification.LogisticRegression;
-import org.apache.spark.ml.feature.HashingTF;
-import org.apache.spark.ml.feature.NGram;
-import org.apache.spark.ml.feature.RegexTokenizer;
-import org.apache.spark.ml.feature.VectorAssembler;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -115,7 +106,7 @@ class ReviewsIT {
 
     SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
     Tables.open(spark, "rlhf", "rlhf").registerViews();
-    PipelineModel judge = judge(spark);
+    ReviewJudge judge = new ReviewJudge(spark);
     double before = positiveShare(spark, judge, 0);
     double after = positiveShare(spark, judge, ITERATIONS);
     printSamples(spark);
@@ -124,42 +115,10 @@ class ReviewsIT {
     assertThat(after).isGreaterThanOrEqualTo(0.8);
   }
 
-  /** Logistic regression on word 1–2-grams of the half that the reward model has not seen. */
-  private static PipelineModel judge(SparkSession spark) {
-    Dataset<Row> unseen =
-        spark
-            .table("reviews")
-            .filter("half = 1")
-            .withColumn("label", col("label").equalTo("pro").cast("double"));
-    String held = "pmod(xxhash64(text, 'judge'), 10) = 0";
-    PipelineStage[] stages = {
-      new RegexTokenizer().setInputCol("text").setOutputCol("words").setPattern("\\W+"),
-      new NGram().setN(2).setInputCol("words").setOutputCol("bigrams"),
-      new HashingTF().setInputCol("words").setOutputCol("wordCounts").setNumFeatures(1 << 15),
-      new HashingTF().setInputCol("bigrams").setOutputCol("bigramCounts").setNumFeatures(1 << 16),
-      new VectorAssembler()
-          .setInputCols(new String[] {"wordCounts", "bigramCounts"})
-          .setOutputCol("features"),
-      new LogisticRegression().setRegParam(1e-3).setMaxIter(50)
-    };
-    PipelineModel judge = new Pipeline().setStages(stages).fit(unseen.filter("NOT " + held));
-    Row accuracy =
-        judge
-            .transform(unseen.filter(held))
-            .selectExpr("avg(if(prediction = label, 1.0, 0.0))", "count(*)")
-            .first();
-    System.out.printf(
-        Locale.ROOT,
-        "The judge is right on %s of %d reviews that it has not seen%n",
-        accuracy.get(0),
-        accuracy.getLong(1));
-    return judge;
-  }
-
-  private static double positiveShare(SparkSession spark, PipelineModel judge, int iteration) {
-    Dataset<Row> texts =
-        spark.table("rollouts").filter("iteration = " + iteration).selectExpr("response AS text");
-    Row row = judge.transform(texts).selectExpr("sum(prediction)", "count(*)").first();
+  private static double positiveShare(SparkSession spark, ReviewJudge judge, int iteration) {
+    Dataset<Row> responses =
+        spark.table("rollouts").filter("iteration = " + iteration).select("response");
+    Row row = judge.judged(responses).selectExpr("sum(positive)", "count(*)").first();
     double share = row.getDouble(0) / row.getLong(1);
     WilsonInterval interval = WilsonInterval.of(row.getDouble(0), row.getLong(1));
     System.out.printf(

@@ -12,7 +12,6 @@ import io.github.sparkrlhf.lm.LanguageModel;
 import io.github.sparkrlhf.lm.ModelDirectories;
 import io.github.sparkrlhf.lm.TransformerConfig;
 import io.github.sparkrlhf.reward.RewardModel;
-import io.github.sparkrlhf.reward.RewardModels;
 import io.github.sparkrlhf.spark.JobFailure;
 import io.github.sparkrlhf.tables.Inputs;
 import io.github.sparkrlhf.tables.Run;
@@ -21,6 +20,7 @@ import io.github.sparkrlhf.training.LaneSettings;
 import io.github.sparkrlhf.training.Progress;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -30,11 +30,13 @@ import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.NumericType;
 import org.apache.spark.storage.StorageLevel;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -58,12 +60,8 @@ final class AdvantagesJob extends JobCommand {
           "What sampled a response says of its log-probability, nats: a number, or an array with one number per token, which is summed (default: --policy computes it).")
   private String logProbabilities;
 
-  @Option(
-      names = "--model",
-      required = true,
-      paramLabel = "DIR",
-      description = "The reward model's directory.")
-  private Path model;
+  @ArgGroup(multiplicity = "1")
+  private ScoreSourceOptions source;
 
   @Option(
       names = "--reference",
@@ -165,7 +163,7 @@ final class AdvantagesJob extends JobCommand {
   protected List<String> inputFingerprints(JobContext context) {
     List<String> fingerprints = new ArrayList<>();
     fingerprints.add(input.fingerprint(context.spark()));
-    fingerprints.add(ModelDirectories.digest(model));
+    fingerprints.addAll(source.fingerprints());
     fingerprints.add(ModelDirectories.digest(reference));
     if (policy != null) {
       fingerprints.add(ModelDirectories.digest(policy));
@@ -186,7 +184,7 @@ final class AdvantagesJob extends JobCommand {
       new ParquetFolder(context.spark(), output).requireFree();
     }
     requireCondition(ExternalResponses.none(context.spark()));
-    RewardModel reward = RewardModels.load(model);
+    RewardModel reward = source.load();
     ExternalResponses responses =
         new ExternalResponses(
             context.spark(),
@@ -204,7 +202,7 @@ final class AdvantagesJob extends JobCommand {
       long count = rows.count();
       workMissing(context, responses, rows, Math.toIntExact((count + part - 1) / part));
       Map<String, Object> summary = summary(context, count);
-      summary.putAll(selection.write(context.run(), name(), context.out()));
+      summary.putAll(selection.write(context.run(), source.name(), context.out()));
       if (output != null) {
         new ParquetFolder(context.spark(), output).write(context.run(), trainerRows(context));
         context.out().println("Rows for trainers in " + output);
@@ -213,10 +211,6 @@ final class AdvantagesJob extends JobCommand {
     } finally {
       rows.unpersist();
     }
-  }
-
-  private String name() {
-    return model.getFileName().toString();
   }
 
   private static LanguageModel languageModel(Path directory) {
@@ -230,9 +224,16 @@ final class AdvantagesJob extends JobCommand {
 
   /** The texts with their ids and what is known of their log-probabilities. */
   private Dataset<Row> identified(Dataset<Row> rows, RewardModel reward) {
-    Dataset<Row> texts = input.texts(rows, reward, given(rows).as(ExternalResponses.GIVEN));
+    List<Column> carried = new ArrayList<>(source.columns(rows));
+    carried.add(given(rows).as(ExternalResponses.GIVEN));
+    Dataset<Row> texts = input.texts(rows, reward, carried.toArray(Column[]::new));
     if (!input.hasIds()) {
-      return TextRows.withIds(texts.drop("row_id"), "row_id", col(ExternalResponses.GIVEN));
+      Column[] others =
+          Arrays.stream(texts.columns())
+              .filter(name -> name.startsWith(ExternalResponses.GIVEN))
+              .map(functions::col)
+              .toArray(Column[]::new);
+      return TextRows.withIds(texts.drop("row_id"), "row_id", others);
     }
     List<Row> repeated =
         texts.groupBy("row_id").count().where("row_id IS NULL OR count > 1").takeAsList(1);
@@ -318,7 +319,7 @@ final class AdvantagesJob extends JobCommand {
         col(RewardModel.PROMPT),
         col(RewardModel.RESPONSE),
         col(RewardModel.SCORE),
-        lit(name()).as("model"),
+        lit(source.name()).as("model"),
         col("truncated"));
   }
 

@@ -54,6 +54,50 @@ class AdvantagesJobTest {
   }
 
   @Test
+  void whatPeopleSaidOfAResponseIsItsReward() {
+    String people =
+        "CASE cast(substring(id, 2) AS INT) % 3 WHEN 0 THEN 1 WHEN 1 THEN 0 ELSE -1 END";
+    CommandLineRun run =
+        CommandLineRun.of(
+            withInput("--score", people, "--run-id", "people", "--pairs-from-scores"));
+    assertThat(run.exitCode()).as(run.err()).isZero();
+    List<Row> rows = rows("people");
+    assertThat(rows).hasSize(41);
+    assertThat(rows).extracting(row -> row.<Double>getAs("score")).containsOnly(1.0, 0.0, -1.0);
+    double[] scores =
+        rows.subList(0, 4).stream().mapToDouble(row -> row.<Double>getAs("score")).toArray();
+    List<Float> advantages = rows.get(0).getList(rows.get(0).fieldIndex("advantages"));
+    assertThat(advantages).containsOnly((float) Advantages.rloo(scores, 4)[0]);
+    assertThat(run.out()).contains("10 pairs");
+
+    CommandLineRun text = CommandLineRun.of(withInput("--score", "text"));
+    assertThat(text.exitCode()).isEqualTo(2);
+    assertThat(text.err()).contains("Cannot use --score 'text': it is of type STRING");
+    CommandLineRun missing = CommandLineRun.of(withInput("--score", "nullif(sampled, -3D)"));
+    assertThat(missing.exitCode()).isEqualTo(3);
+    assertThat(missing.err()).contains("is no finite number for 1 of them");
+    CommandLineRun both = CommandLineRun.of(withInput("--score", "1", "--model", path("reward")));
+    assertThat(both.exitCode()).isEqualTo(2);
+  }
+
+  private String[] withInput(String... options) {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "advantages",
+                "--input",
+                path("responses"),
+                "--id",
+                "id",
+                "--reference",
+                path("reference"),
+                "--warehouse",
+                path("warehouse")));
+    arguments.addAll(Arrays.asList(options));
+    return arguments.toArray(String[]::new);
+  }
+
+  @Test
   void responsesToAPromptAreComparedAndThoseThatPassTheFilterGoOut() {
     CommandLineRun run =
         run(

@@ -11,10 +11,12 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.regex.Pattern;
@@ -255,23 +257,55 @@ final class StandaloneCluster implements AutoCloseable {
 
   private Process launch(String log, List<String> options, String mainClass, String... args)
       throws IOException {
-    List<String> command = new ArrayList<>();
-    command.add(ProcessHandle.current().info().command().orElse("java"));
-    command.addAll(QUICK);
-    command.addAll(options);
-    command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
-    command.addAll(List.of("-cp", SPARK_HOME.resolve("jars") + File.separator + "*", mainClass));
+    List<String> command = java(options, mainClass);
     command.addAll(Arrays.asList(args));
     Files.createDirectories(directory);
     ProcessBuilder builder =
         new ProcessBuilder(command)
             .redirectErrorStream(true)
             .redirectOutput(directory.resolve(log).toFile());
-    builder.environment().put("SPARK_HOME", SPARK_HOME.toString());
-    builder.environment().put("SPARK_SCALA_VERSION", "2.12");
-    builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
-    builder.environment().put("SPARK_LOCAL_DIRS", directory.resolve("local").toString());
+    builder.environment().putAll(environment());
     return builder.start();
+  }
+
+  private static List<String> java(List<String> options, String mainClass) {
+    List<String> command = new ArrayList<>();
+    command.add(ProcessHandle.current().info().command().orElse("java"));
+    command.addAll(QUICK);
+    command.addAll(options);
+    command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
+    command.addAll(List.of("-cp", SPARK_HOME.resolve("jars") + File.separator + "*", mainClass));
+    return command;
+  }
+
+  private Map<String, String> environment() {
+    return Map.of(
+        "SPARK_HOME",
+        SPARK_HOME.toString(),
+        "SPARK_SCALA_VERSION",
+        "2.12",
+        "SPARK_LOCAL_IP",
+        "127.0.0.1",
+        "SPARK_LOCAL_DIRS",
+        directory.resolve("local").toString());
+  }
+
+  /**
+   * Writes the command {@code spark-submit}, for command lines as people and Airflow write them.
+   *
+   * @return the folder that holds it, to be put on the PATH
+   */
+  Path commands() throws IOException {
+    StringBuilder script = new StringBuilder("#!/bin/sh\n");
+    environment().forEach((key, value) -> script.append("export " + key + "='" + value + "'\n"));
+    script.append("exec");
+    java(List.of("-Xmx1g"), "org.apache.spark.deploy.SparkSubmit")
+        .forEach(word -> script.append(" '" + word + "'"));
+    script.append(" \"$@\"\n");
+    Path folder = Files.createDirectories(directory.resolve("bin"));
+    Path file = Files.writeString(folder.resolve("spark-submit"), script);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
+    return folder;
   }
 
   private boolean masterSays(String key, int number) {

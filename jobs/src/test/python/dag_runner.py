@@ -111,6 +111,7 @@ def graph(dag, day, given):
         "schedule": dag.schedule,
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
+        "params": {name: param.default for name, param in dag.params.items()},
         "tasks": tasks,
     }
 

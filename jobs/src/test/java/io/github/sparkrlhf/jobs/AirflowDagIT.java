@@ -33,8 +33,8 @@ import org.junit.jupiter.api.io.TempDir;
 class AirflowDagIT {
   private static final Duration TIMEOUT = Duration.ofMinutes(8);
   private static final Path CONF = Path.of("..", "conf");
-  private static final String GOOD = "2026-01-05";
-  private static final String BAD = "2026-01-12";
+  private static final String GOOD = "2026-01-04";
+  private static final String BAD = "2026-01-11";
 
   /** A block of the page that is a submission; it may go over several lines. */
   private static final Pattern SUBMISSION =
@@ -56,10 +56,14 @@ class AirflowDagIT {
         """
         spark.executor.cores 2
         spark.executor.memory 1g
-        spark.executor.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
-        spark.sql.shuffle.partitions 2
+        spark.executor.extraJavaOptions %s
+        spark.sql.shuffle.partitions 1
+        spark.sql.codegen.wholeStage false
+        spark.sql.codegen.factoryMode NO_CODEGEN
+        spark.log.level WARN
         spark.ui.enabled false
-        """);
+        """
+            .formatted(String.join(" ", StandaloneCluster.QUICK)));
     append("airflow/pairs.args", "--id vote_id");
     append("airflow/tokenizer.args", "--vocabulary-size 600");
     append(
@@ -113,18 +117,18 @@ class AirflowDagIT {
     assertThat(runs.out().lines())
         .containsExactly(
             "run_id",
-            "after-20260105",
-            "before-20260105",
-            "evaluate-20260105",
-            "pairs-20260105",
-            "ppo-20260105",
-            "report-20260105",
-            "reward-1-20260105",
-            "reward-2-20260105",
-            "sft-20260105",
-            "tokenizer-20260105");
-    assertThat(work.resolve("models/20260105/ppo/policy/model.safetensors")).exists();
-    assertThat(work.resolve("models/20260105/report.html")).content().contains("evaluate-20260105");
+            "after-20260104",
+            "before-20260104",
+            "evaluate-20260104",
+            "pairs-20260104",
+            "ppo-20260104",
+            "report-20260104",
+            "reward-1-20260104",
+            "reward-2-20260104",
+            "sft-20260104",
+            "tokenizer-20260104");
+    assertThat(work.resolve("models/20260104/ppo/policy/model.safetensors")).exists();
+    assertThat(work.resolve("models/20260104/report.html")).content().contains("evaluate-20260104");
   }
 
   @Test

@@ -33,8 +33,13 @@ final class StandaloneCluster implements AutoCloseable {
   private static final long POLL_MILLISECONDS = 100;
   private static final String EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend";
 
-  /** The JVMs live for seconds: what they compile thoroughly they do not use. */
-  private static final List<String> QUICK = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
+  /** The JVMs live for seconds: what they compile thoroughly, or verify, they hardly use. */
+  static final List<String> QUICK =
+      List.of(
+          "-XX:TieredStopAtLevel=1",
+          "-XX:+UseSerialGC",
+          "-XX:+UnlockDiagnosticVMOptions",
+          "-XX:-BytecodeVerificationRemote");
 
   /** Where {@code prepare-package} of this module puts Spark's jars. */
   static final Path SPARK_HOME = Path.of("target", "spark").toAbsolutePath();

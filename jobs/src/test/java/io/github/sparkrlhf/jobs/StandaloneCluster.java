@@ -134,16 +134,10 @@ final class StandaloneCluster implements AutoCloseable {
   }
 
   /**
-   * Submits in client mode and waits for the end.
+   * Submits in client mode, without waiting.
    *
    * @param conf Spark settings of the form {@code key=value}
    */
-  Result submit(Duration timeout, List<String> conf, String mainClass, Path appJar, String... args)
-      throws IOException {
-    return submitInBackground(conf, mainClass, appJar, args).await(timeout);
-  }
-
-  /** {@link #submit} without waiting, for tests that interfere. */
   Submission submitInBackground(List<String> conf, String mainClass, Path appJar, String... args)
       throws IOException {
     List<String> command = new ArrayList<>(List.of("--master", url(), "--class", mainClass));

@@ -47,11 +47,19 @@ import picocli.CommandLine.HelpCommand;
 public final class Main implements Runnable {
   private final PrintStream out;
   private final PrintStream err;
-  private CommandLine command;
+  private final CommandLine command;
 
   private Main(PrintStream out, PrintStream err) {
     this.out = out;
     this.err = err;
+    ExitCodes exitCodes = new ExitCodes();
+    command =
+        new CommandLine(this)
+            .setOut(new PrintWriter(out, true, StandardCharsets.UTF_8))
+            .setErr(new PrintWriter(err, true, StandardCharsets.UTF_8))
+            .setOverwrittenOptionsAllowed(true)
+            .setExecutionExceptionHandler(exitCodes)
+            .setParameterExceptionHandler(exitCodes);
   }
 
   /** Runs a job and ends the process with its exit code. */
@@ -70,7 +78,12 @@ public final class Main implements Runnable {
 
   /** {@link #run(String...)} with other streams. */
   public static int run(PrintStream out, PrintStream err, String... args) {
-    return new Main(out, err).execute(args);
+    return commandLine(out, err).execute(args);
+  }
+
+  /** The command line of all jobs, which writes to these streams. */
+  static CommandLine commandLine(PrintStream out, PrintStream err) {
+    return new Main(out, err).command;
   }
 
   @Override
@@ -84,18 +97,6 @@ public final class Main implements Runnable {
 
   PrintStream err() {
     return err;
-  }
-
-  private int execute(String... args) {
-    ExitCodes exitCodes = new ExitCodes();
-    command =
-        new CommandLine(this)
-            .setOut(new PrintWriter(out, true, StandardCharsets.UTF_8))
-            .setErr(new PrintWriter(err, true, StandardCharsets.UTF_8))
-            .setOverwrittenOptionsAllowed(true)
-            .setExecutionExceptionHandler(exitCodes)
-            .setParameterExceptionHandler(exitCodes);
-    return command.execute(args);
   }
 
   /** The version in the jar's manifest. */

@@ -11,10 +11,12 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.regex.Pattern;
@@ -31,8 +33,13 @@ final class StandaloneCluster implements AutoCloseable {
   private static final long POLL_MILLISECONDS = 100;
   private static final String EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend";
 
-  /** The JVMs live for seconds: what they compile thoroughly they do not use. */
-  private static final List<String> QUICK = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
+  /** The JVMs live for seconds: what they compile thoroughly, or verify, they hardly use. */
+  static final List<String> QUICK =
+      List.of(
+          "-XX:TieredStopAtLevel=1",
+          "-XX:+UseSerialGC",
+          "-XX:+UnlockDiagnosticVMOptions",
+          "-XX:-BytecodeVerificationRemote");
 
   /** Where {@code prepare-package} of this module puts Spark's jars. */
   static final Path SPARK_HOME = Path.of("target", "spark").toAbsolutePath();
@@ -127,16 +134,10 @@ final class StandaloneCluster implements AutoCloseable {
   }
 
   /**
-   * Submits in client mode and waits for the end.
+   * Submits in client mode, without waiting.
    *
    * @param conf Spark settings of the form {@code key=value}
    */
-  Result submit(Duration timeout, List<String> conf, String mainClass, Path appJar, String... args)
-      throws IOException {
-    return submitInBackground(conf, mainClass, appJar, args).await(timeout);
-  }
-
-  /** {@link #submit} without waiting, for tests that interfere. */
   Submission submitInBackground(List<String> conf, String mainClass, Path appJar, String... args)
       throws IOException {
     List<String> command = new ArrayList<>(List.of("--master", url(), "--class", mainClass));
@@ -255,23 +256,55 @@ final class StandaloneCluster implements AutoCloseable {
 
   private Process launch(String log, List<String> options, String mainClass, String... args)
       throws IOException {
-    List<String> command = new ArrayList<>();
-    command.add(ProcessHandle.current().info().command().orElse("java"));
-    command.addAll(QUICK);
-    command.addAll(options);
-    command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
-    command.addAll(List.of("-cp", SPARK_HOME.resolve("jars") + File.separator + "*", mainClass));
+    List<String> command = java(options, mainClass);
     command.addAll(Arrays.asList(args));
     Files.createDirectories(directory);
     ProcessBuilder builder =
         new ProcessBuilder(command)
             .redirectErrorStream(true)
             .redirectOutput(directory.resolve(log).toFile());
-    builder.environment().put("SPARK_HOME", SPARK_HOME.toString());
-    builder.environment().put("SPARK_SCALA_VERSION", "2.12");
-    builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
-    builder.environment().put("SPARK_LOCAL_DIRS", directory.resolve("local").toString());
+    builder.environment().putAll(environment());
     return builder.start();
+  }
+
+  private static List<String> java(List<String> options, String mainClass) {
+    List<String> command = new ArrayList<>();
+    command.add(ProcessHandle.current().info().command().orElse("java"));
+    command.addAll(QUICK);
+    command.addAll(options);
+    command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
+    command.addAll(List.of("-cp", SPARK_HOME.resolve("jars") + File.separator + "*", mainClass));
+    return command;
+  }
+
+  private Map<String, String> environment() {
+    return Map.of(
+        "SPARK_HOME",
+        SPARK_HOME.toString(),
+        "SPARK_SCALA_VERSION",
+        "2.12",
+        "SPARK_LOCAL_IP",
+        "127.0.0.1",
+        "SPARK_LOCAL_DIRS",
+        directory.resolve("local").toString());
+  }
+
+  /**
+   * Writes the command {@code spark-submit}, for command lines as people and Airflow write them.
+   *
+   * @return the folder that holds it, to be put on the PATH
+   */
+  Path commands() throws IOException {
+    StringBuilder script = new StringBuilder("#!/bin/sh\n");
+    environment().forEach((key, value) -> script.append("export " + key + "='" + value + "'\n"));
+    script.append("exec");
+    java(List.of("-Xmx1g"), "org.apache.spark.deploy.SparkSubmit")
+        .forEach(word -> script.append(" '" + word + "'"));
+    script.append(" \"$@\"\n");
+    Path folder = Files.createDirectories(directory.resolve("bin"));
+    Path file = Files.writeString(folder.resolve("spark-submit"), script);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
+    return folder;
   }
 
   private boolean masterSays(String key, int number) {

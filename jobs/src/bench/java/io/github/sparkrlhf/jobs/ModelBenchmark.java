@@ -97,13 +97,14 @@ final class ModelBenchmark implements Callable<Integer> {
     TRAIN,
     REWARD,
     SCORE,
-    PPO
+    PPO,
+    PPO_SHARED
   }
 
   @Option(
       names = "--work",
       split = ",",
-      defaultValue = "GENERATE,TRAIN,REWARD,SCORE,PPO",
+      defaultValue = "GENERATE,TRAIN,REWARD,SCORE,PPO,PPO_SHARED",
       description = "What is measured: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private List<Work> works;
 
@@ -194,7 +195,10 @@ final class ModelBenchmark implements Callable<Integer> {
                 timed(rewardTraining()));
         case SCORE ->
             report("scored sequences, 32 to 256 tokens", scoringFlops(), timed(scoring()));
-        case PPO -> report("PPO iterations", ppoFlops(), this::ppo);
+        case PPO ->
+            report("PPO iterations", ppoFlops(2), run -> ppo(Trainables.all(model, scorer)));
+        case PPO_SHARED ->
+            report("PPO iterations, shared trunk", ppoFlops(1), run -> ppo(sharedTrunk()));
         default -> throw new IllegalStateException("unknown work " + work);
       }
     }
@@ -233,14 +237,20 @@ final class ModelBenchmark implements Callable<Integer> {
         .orElseThrow();
   }
 
-  /** Sampling, three networks over the samples, a reward model, four epochs for two networks. */
-  private double ppoFlops() {
+  /**
+   * Sampling, the trained networks and the reference over the samples, a reward model, four epochs
+   * for the trained networks.
+   *
+   * @param trunks that are trained: of policy and critic, or one for both
+   */
+  private double ppoFlops(int trunks) {
     double length = PROMPT_TOKENS + NEW_TOKENS;
     double rows = ROLLOUTS;
     double trunk = length * tokenFlops(length, false);
     double logits = NEW_TOKENS * 2.0 * hiddenSize * vocabulary;
     double sampled = NEW_TOKENS * generationFlops();
-    return rows * (sampled + 2 * (trunk + logits) + 2 * trunk + 4 * 3 * (2 * trunk + logits));
+    double trained = trunks * trunk + logits;
+    return rows * (sampled + trained + (trunk + logits) + trunk + 4 * 3 * trained);
   }
 
   /** Work that is measured: how many units a run did per second. */
@@ -422,11 +432,11 @@ final class ModelBenchmark implements Callable<Integer> {
   }
 
   /** Two iterations; the final policy's sampling after them is not counted. */
-  private double ppo(int run) {
+  private double ppo(Trainables networks) {
     PpoTrainer trainer =
         new PpoTrainer(
             spark,
-            Trainables.all(model, scorer),
+            networks,
             RewardSources.of(new TransformerRewardModel(scorer)),
             ppoSettings());
     Map<String, Double> seconds = new TreeMap<>();
@@ -448,6 +458,10 @@ final class ModelBenchmark implements Callable<Integer> {
     seconds.replaceAll((phase, sum) -> Math.round(10 * sum / 2) / 10.0);
     System.out.println("  seconds of a PPO iteration: " + seconds);
     return 1 / seconds.get("iteration");
+  }
+
+  private Trainables sharedTrunk() {
+    return Trainables.all(model.withHead(TransformerConfig.Head.CAUSAL_LM_AND_SCORE, 1));
   }
 
   private PpoSettings ppoSettings() {

@@ -67,7 +67,7 @@ public final class Main implements Runnable {
 
   /** {@link #run(String...)} with other streams. */
   public static int run(PrintStream out, PrintStream err, String... args) {
-    return new Main(out, err).execute(args);
+    return commandLine(out, err).execute(args);
   }
 
   @Override
@@ -83,16 +83,18 @@ public final class Main implements Runnable {
     return err;
   }
 
-  private int execute(String... args) {
+  /** The command line as it is read, with all jobs. */
+  static CommandLine commandLine(PrintStream out, PrintStream err) {
+    Main main = new Main(out, err);
     ExitCodes exitCodes = new ExitCodes();
-    command =
-        new CommandLine(this)
+    main.command =
+        new CommandLine(main)
             .setOut(new PrintWriter(out, true, StandardCharsets.UTF_8))
             .setErr(new PrintWriter(err, true, StandardCharsets.UTF_8))
             .setOverwrittenOptionsAllowed(true)
             .setExecutionExceptionHandler(exitCodes)
             .setParameterExceptionHandler(exitCodes);
-    return command.execute(args);
+    return main.command;
   }
 
   /** The version in the jar's manifest. */

@@ -2,13 +2,18 @@ package io.github.sparkrlhf.jobs;
 
 import io.github.sparkrlhf.spark.Failures;
 import io.github.sparkrlhf.spark.JobFailure;
+import io.github.sparkrlhf.tables.Json;
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -44,7 +49,8 @@ final class SqlJob implements Callable<Integer> {
   enum Format {
     table,
     csv,
-    json
+    json,
+    typed
   }
 
   @Parameters(
@@ -72,11 +78,21 @@ final class SqlJob implements Callable<Integer> {
       names = "--format",
       paramLabel = "FORMAT",
       defaultValue = "table",
-      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+      description =
+          "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}). json is one line per row, typed one line of JSON per"
+              + " statement: columns with their types, rows as texts, and whether there are more.")
   private Format format;
+
+  @Option(
+      names = "--stdin",
+      description =
+          "Then run the statements that come on standard input, each when a line ends with its semicolon. A wrong"
+              + " one is reported, and the next one runs.")
+  private boolean stdin;
 
   @Mixin private SessionOptions session;
   @ParentCommand private Main main;
+  private final StringBuilder read = new StringBuilder();
 
   @Override
   public Integer call() {
@@ -84,12 +100,43 @@ final class SqlJob implements Callable<Integer> {
     SparkSession spark = session.openSession();
     session.openTables(spark).registerViews();
     for (String each : statements) {
-      Dataset<Row> result = result(spark, each);
-      if (result.columns().length > 0) {
-        print(result);
-      }
+      print(result(spark, each));
+    }
+    if (stdin) {
+      new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))
+          .lines()
+          .forEach(line -> line(spark, line));
+      answer(spark);
     }
     return 0;
+  }
+
+  private void line(SparkSession spark, String line) {
+    read.append(line).append('\n');
+    if (line.stripTrailing().endsWith(";")) {
+      answer(spark);
+    }
+  }
+
+  /** Runs what has been read; a statement that fails does not end the session. */
+  private void answer(SparkSession spark) {
+    List<String> statements = statements(read.toString());
+    read.setLength(0);
+    for (String each : statements) {
+      try {
+        print(result(spark, each));
+      } catch (Exception e) {
+        String message =
+            Failures.known(e)
+                .map(Throwable::getMessage)
+                .orElseGet(() -> "Cannot run the statement: " + Failures.rootMessage(e));
+        if (format == Format.typed) {
+          main.out().println(Json.sorted(Map.of("error", message)));
+        } else {
+          main.err().println(message);
+        }
+      }
+    }
   }
 
   private List<String> statements() {
@@ -104,8 +151,8 @@ final class SqlJob implements Callable<Integer> {
     if (statement != null) {
       statements.add(statement);
     }
-    if (statements.isEmpty()) {
-      throw JobFailure.usage("There is nothing to run: give a statement or --file");
+    if (statements.isEmpty() && !stdin) {
+      throw JobFailure.usage("There is nothing to run: give a statement, --file or --stdin");
     }
     return statements;
   }
@@ -134,6 +181,9 @@ final class SqlJob implements Callable<Integer> {
   }
 
   private void print(Dataset<Row> result) {
+    if (format != Format.typed && result.columns().length == 0) {
+      return;
+    }
     PrintStream out = main.out();
     Dataset<Row> first = result.limit(limit + 1);
     if (format == Format.json) {
@@ -144,6 +194,11 @@ final class SqlJob implements Callable<Integer> {
     List<List<String>> rows = texts(first);
     boolean more = rows.size() > limit;
     List<List<String>> shown = more ? rows.subList(0, limit) : rows;
+    if (format == Format.typed) {
+      out.println(
+          Json.sorted(Map.of("columns", columns(result.schema()), "rows", shown, "more", more)));
+      return;
+    }
     if (format == Format.csv) {
       out.println(csv(header));
       shown.forEach(row -> out.println(csv(row)));
@@ -153,6 +208,13 @@ final class SqlJob implements Callable<Integer> {
     if (more) {
       out.println("Only the first " + limit + " rows; --limit shows more");
     }
+  }
+
+  /** Name and type of each column, as Spark SQL writes the type. */
+  static List<List<String>> columns(StructType schema) {
+    return Arrays.stream(schema.fields())
+        .map(field -> List.of(field.name(), field.dataType().catalogString()))
+        .toList();
   }
 
   private static List<List<String>> texts(Dataset<Row> rows) {

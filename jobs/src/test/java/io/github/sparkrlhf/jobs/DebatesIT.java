@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.sparkrlhf.spark.SharedData;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Tables;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import org.apache.spark.sql.Row;
@@ -12,68 +13,19 @@ import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Human votes on arguments in debates: pairs, reward models of both kinds, scores. */
+/**
+ * The first chain of docs/tutorial.md: human votes on arguments in debates, reward models, scores.
+ */
 class DebatesIT {
   @TempDir private Path folder;
 
   @Test
-  void rewardModelsLearnFromVotesAndAreMeasuredOnDebatesTheyHaveNotSeen() {
-    String votes = SharedData.file("data/ukp_votes.parquet").toString();
-    run(
-        "pairs",
-        "--input",
-        votes,
-        "--id",
-        "vote_id",
-        "--group",
-        "topic",
-        "--split-shares",
-        "0.7,0.05,0.25");
-    run(
-        "tokenizer",
-        "--input",
-        "comparisons",
-        "--text",
-        "response_a",
-        "--text",
-        "response_b",
-        "--vocabulary-size",
-        "2048",
-        "--output",
-        path("tokenizer"));
-    run("reward", "--regularization", "5e-3", "--output", path("bradley-terry"));
-    run(
-        "reward",
-        "--kind",
-        "transformer",
-        "--tokenizer",
-        path("tokenizer"),
-        "--hidden-size",
-        "32",
-        "--layers",
-        "2",
-        "--max-length",
-        "96",
-        "--epochs",
-        "1",
-        "--micro-batch",
-        "16",
-        "--learning-rate",
-        "2e-3",
-        "--output",
-        path("transformer"));
-    for (String model : List.of("bradley-terry", "transformer")) {
-      run(
-          "score",
-          "--input",
-          "pairs",
-          "--response",
-          "chosen",
-          "--id",
-          "pair_id",
-          "--model",
-          path(model));
-    }
+  void rewardModelsLearnFromVotesAndAreMeasuredOnDebatesTheyHaveNotSeen() throws IOException {
+    DocCommands.runTutorial(
+        "Votes to a reward model",
+        folder,
+        "ukp_votes.parquet",
+        SharedData.file("data/ukp_votes.parquet"));
 
     SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
     Tables.open(spark, "rlhf", "rlhf").registerViews();
@@ -97,13 +49,5 @@ class DebatesIT {
             spark.sql("SELECT count(*) AS n FROM scores GROUP BY model").collectAsList().stream()
                 .map(row -> row.getLong(0)))
         .containsExactly(pairs, pairs);
-  }
-
-  private void run(String... command) {
-    CommandLineRun.step(folder.resolve("warehouse"), command);
-  }
-
-  private String path(String name) {
-    return folder.resolve(name).toString();
   }
 }

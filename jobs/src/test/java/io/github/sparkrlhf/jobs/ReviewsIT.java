@@ -6,6 +6,7 @@ import io.github.sparkrlhf.feedback.WilsonInterval;
 import io.github.sparkrlhf.spark.SharedData;
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Tables;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
 import org.apache.spark.sql.Dataset;
@@ -15,9 +16,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The whole chain on real text: a policy learns to write product reviews, a reward model learns
- * from one half of them that pros beat cons, PPO follows it, and a classifier that has only seen
- * the other half judges what the policy writes.
+ * The second chain of docs/tutorial.md, on real text: a policy learns to write product reviews, a
+ * reward model learns from one half of them that pros beat cons, PPO follows it, and a classifier
+ * that has only seen the other half judges what the policy writes.
  */
 class ReviewsIT {
   private static final int ITERATIONS = 20;
@@ -25,84 +26,12 @@ class ReviewsIT {
   @TempDir private Path folder;
 
   @Test
-  void ppoTurnsHalfPositiveReviewsIntoMostlyPositiveOnes() {
-    String data = SharedData.file("data/pros_cons.parquet").toString();
-    run("sql", ReviewTables.reviews(data));
-    run("sql", ReviewTables.votes());
-    run("sql", ReviewTables.prompts());
-    run("pairs", "--input", "review_votes", "--id", "vote_id", "--group", "vote_id");
-    run(
-        "tokenizer",
-        "--input",
-        "reviews",
-        "--text",
-        "text",
-        "--vocabulary-size",
-        "2048",
-        "--output",
-        path("tokenizer"));
-    run(
-        "sft",
-        "--input",
-        "reviews",
-        "--prompt",
-        "prompt",
-        "--response",
-        "text",
-        "--tokenizer",
-        path("tokenizer"),
-        "--hidden-size",
-        "160",
-        "--layers",
-        "4",
-        "--heads",
-        "4",
-        "--max-length",
-        "64",
-        "--epochs",
-        "2",
-        "--micro-batch",
-        "64",
-        "--learning-rate",
-        "2e-3",
-        "--output",
-        path("policy"));
-    run(
-        "reward",
-        "--kind",
-        "transformer",
-        "--model",
-        path("policy"),
-        "--epochs",
-        "1",
-        "--micro-batch",
-        "32",
-        "--learning-rate",
-        "5e-4",
-        "--output",
-        path("reward"));
-    run(
-        "ppo",
-        "--prompts",
-        "review_prompts",
-        "--prompt-id",
-        "prompt_id",
-        "--policy",
-        path("policy"),
-        "--reward",
-        path("reward"),
-        "--iterations",
-        "" + ITERATIONS,
-        "--prompts-per-iteration",
-        "128",
-        "--max-new-tokens",
-        "32",
-        "--learning-rate",
-        "2e-4",
-        "--kl-coefficient",
-        "0.1",
-        "--output",
-        path("ppo"));
+  void ppoTurnsHalfPositiveReviewsIntoMostlyPositiveOnes() throws IOException {
+    DocCommands.runTutorial(
+        "A policy that writes pros",
+        folder,
+        "pros_cons.parquet",
+        SharedData.file("data/pros_cons.parquet"));
 
     SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
     Tables.open(spark, "rlhf", "rlhf").registerViews();
@@ -147,13 +76,5 @@ class ReviewsIT {
                 .formatted())
         .collectAsList()
         .forEach(row -> System.out.println("KL at iteration " + row.getInt(0) + ": " + row.get(1)));
-  }
-
-  private void run(String... command) {
-    CommandLineRun.step(folder.resolve("warehouse"), command);
-  }
-
-  private String path(String name) {
-    return folder.resolve(name).toString();
   }
 }

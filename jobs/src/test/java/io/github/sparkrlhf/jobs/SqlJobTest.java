@@ -2,6 +2,9 @@ package io.github.sparkrlhf.jobs;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.ByteArrayInputStream;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -64,6 +67,47 @@ class SqlJobTest {
     CommandLineRun missing = sql("SELECT * FROM nowhere");
     assertThat(missing.exitCode()).isEqualTo(2);
     assertThat(missing.err()).contains("nowhere").hasLineCount(1);
+  }
+
+  @Test
+  void answersEachStatementOnStandardInputWithALineAndGoesOnAfterAWrongOne() {
+    String statements =
+        """
+        CREATE TEMPORARY VIEW numbers AS
+        SELECT id FROM range(3);
+        SELECT id, cast(NULL AS string) AS text, array(1.5D) AS list FROM numbers ORDER BY id;
+        SELECT colour FROM numbers;
+        -- a comment;
+        SELECT raise_error('broken') AS e;
+        SELECT count(*) AS n FROM numbers
+        """;
+    InputStream before = System.in;
+    System.setIn(new ByteArrayInputStream(statements.getBytes(StandardCharsets.UTF_8)));
+    try {
+      CommandLineRun run =
+          CommandLineRun.of(
+              "sql",
+              "--stdin",
+              "--format",
+              "typed",
+              "--limit",
+              "2",
+              "--warehouse",
+              warehouse.toString());
+      assertThat(run.err()).isEmpty();
+      assertThat(run.exitCode()).isZero();
+      assertThat(run.out())
+          .isEqualTo(
+              """
+              {"columns":[],"more":false,"rows":[]}
+              {"columns":[["id","bigint"],["text","string"],["list","array<double>"]],"more":true,"rows":[["0",null,"[1.5]"],["1",null,"[1.5]"]]}
+              {"error":"Cannot run the statement: there is no column 'colour'"}
+              {"error":"Cannot run the statement: broken"}
+              {"columns":[["n","bigint"]],"more":false,"rows":[["3"]]}
+              """);
+    } finally {
+      System.setIn(before);
+    }
   }
 
   private CommandLineRun sql(String statement, String... options) {

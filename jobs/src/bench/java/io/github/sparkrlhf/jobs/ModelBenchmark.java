@@ -435,10 +435,7 @@ final class ModelBenchmark implements Callable<Integer> {
   private double ppo(Trainables networks) {
     PpoTrainer trainer =
         new PpoTrainer(
-            spark,
-            networks,
-            RewardSources.of(new TransformerRewardModel(scorer)),
-            ppoSettings());
+            spark, networks, RewardSources.of(new TransformerRewardModel(scorer)), ppoSettings());
     Map<String, Double> seconds = new TreeMap<>();
     trainer.train(
         prompts(ROLLOUTS),

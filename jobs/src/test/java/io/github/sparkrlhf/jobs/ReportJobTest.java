@@ -4,6 +4,7 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.concat;
 import static org.apache.spark.sql.functions.lit;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.sparkrlhf.spark.SparkTestSession;
 import io.github.sparkrlhf.tables.Run;
@@ -61,6 +62,26 @@ class ReportJobTest {
         DocumentBuilderFactory.newInstance()
             .newDocumentBuilder()
             .parse(new ByteArrayInputStream(page.getBytes(StandardCharsets.UTF_8)));
+  }
+
+  @Test
+  void aBrowserShowsItWithoutErrorsAndAsksNobodyForAnything() throws Exception {
+    HeadlessBrowser browser = HeadlessBrowser.find().orElse(null);
+    assumeTrue(browser != null, "there is no Chromium on the PATH");
+    Path visits = Files.createDirectories(folder.resolve("browser"));
+    for (int width : new int[] {390, 1280}) {
+      HeadlessBrowser.Visit visit = browser.visit(file(), visits, width);
+      assertThat(visit.console()).isEmpty();
+      // The browser looks for updates of its own; of the texts' addresses it must not know.
+      assertThat(visit.hosts()).noneMatch(host -> page.contains(host));
+      assertThat(visit.screenshot()).isNotEmptyFile();
+    }
+    // A page that does ask is noticed.
+    Path bad = visits.resolve("bad.html");
+    Files.writeString(bad, "<img src='http://evil.example/x'><script>console.error('no')</script>");
+    HeadlessBrowser.Visit visit = browser.visit(bad, visits, 390);
+    assertThat(visit.hosts()).contains("evil.example");
+    assertThat(visit.console()).isNotEmpty();
   }
 
   private void feedback() {

@@ -281,6 +281,19 @@ CREATE TABLE IF NOT EXISTS rlhf.rlhf.rollouts (
 ) USING iceberg PARTITIONED BY (run_id)
 TBLPROPERTIES ('write.distribution-mode'='none', 'write.parquet.dict-size-bytes'='131072', 'write.spark.fanout.enabled'='true', 'write.metadata.delete-after-commit.enabled'='true', 'write.metadata.previous-versions-max'='20');
 
+CREATE TABLE IF NOT EXISTS rlhf.rlhf.labelling_tasks (
+  run_id STRING COMMENT 'the run that wrote the row',
+  task_id STRING COMMENT 'id of the pair, as pair_id in pairs',
+  rank INT COMMENT 'from 1 in the order in which they were chosen',
+  prompt STRING COMMENT 'the prompt',
+  response_a STRING COMMENT 'the response that is shown first',
+  response_b STRING COMMENT 'the other response',
+  probability DOUBLE COMMENT 'P(response_a is better), the mean over reward models',
+  disagreement DOUBLE COMMENT 'of the reward models: entropy of the mean probability less the mean of the entropies, nats',
+  similarity DOUBLE COMMENT 'to the task chosen before that is most alike: common words over all words, 0 to 1'
+) USING iceberg PARTITIONED BY (run_id)
+TBLPROPERTIES ('write.distribution-mode'='none', 'write.parquet.dict-size-bytes'='131072', 'write.spark.fanout.enabled'='true', 'write.metadata.delete-after-commit.enabled'='true', 'write.metadata.previous-versions-max'='20');
+
 CREATE TABLE IF NOT EXISTS rlhf.rlhf.ppo_metrics (
   run_id STRING COMMENT 'the run that wrote the row',
   iteration INT COMMENT 'iteration; 0 is the policy before, the last the policy after',
@@ -344,6 +357,7 @@ CREATE OR REPLACE TEMPORARY VIEW `scores` AS SELECT * FROM rlhf.rlhf.scores WHER
 CREATE OR REPLACE TEMPORARY VIEW `selected` AS SELECT * FROM rlhf.rlhf.selected WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `best_of_n` AS SELECT * FROM rlhf.rlhf.best_of_n WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `rollouts` AS SELECT * FROM rlhf.rlhf.rollouts WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
+CREATE OR REPLACE TEMPORARY VIEW `labelling_tasks` AS SELECT * FROM rlhf.rlhf.labelling_tasks WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `ppo_metrics` AS SELECT * FROM rlhf.rlhf.ppo_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `sft_metrics` AS SELECT * FROM rlhf.rlhf.sft_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');
 CREATE OR REPLACE TEMPORARY VIEW `dpo_metrics` AS SELECT * FROM rlhf.rlhf.dpo_metrics WHERE run_id IN (SELECT run_id FROM rlhf.rlhf.runs WHERE status = 'complete');

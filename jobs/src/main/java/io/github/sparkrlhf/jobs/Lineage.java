@@ -91,12 +91,17 @@ final class Lineage {
         .map(String::valueOf);
   }
 
-  /** A run by its name as a word, or a folder, or one in it, by its path. */
+  /**
+   * A run by its name as a word, or a folder, or one in it, by its path; also within {@code
+   * DIR=WEIGHT} and {@code NAME=RUN@ITERATION}.
+   */
   private static boolean mentions(String text, Set<String> ancestors) {
-    Path path = Path.of(text).normalize();
-    return Stream.iterate(path, Objects::nonNull, Path::getParent)
-            .anyMatch(folder -> ancestors.contains(folder.toString()))
-        || Stream.of(text.split("[\\s:,]+")).anyMatch(ancestors::contains);
+    return Stream.of(text.split("[\\s:,=@]+")).anyMatch(ancestors::contains)
+        || Stream.concat(Stream.of(text), Stream.of(text.split("=")))
+            .map(Path::of)
+            .map(Path::normalize)
+            .flatMap(path -> Stream.iterate(path, Objects::nonNull, Path::getParent))
+            .anyMatch(folder -> ancestors.contains(folder.toString()));
   }
 
   private static String normal(String path) {

@@ -93,7 +93,7 @@ final class PolicyCurves implements Callable<Integer> {
             .xAxisTitle("√KL to the policy before, nats per response")
             .yAxisTitle(reviews == null ? "gold reward" : "share of positive responses")
             .build();
-    chart.getStyler().setLegendPosition(LegendPosition.InsideSE).setMarkerSize(6);
+    chart.getStyler().setLegendPosition(LegendPosition.OutsideS).setMarkerSize(6);
     chart.getStyler().setChartBackgroundColor(Color.WHITE);
     for (String run : runs) {
       List<Point> points = points(run);

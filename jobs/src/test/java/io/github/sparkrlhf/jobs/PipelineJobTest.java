@@ -45,11 +45,13 @@ class PipelineJobTest {
     assertThat(at("tasks"))
         .isDirectoryContaining("glob:**/argilla.json")
         .isDirectoryContaining("glob:**/label-studio.xml");
-    SparkSession spark = SparkTestSession.withWarehouse(folder.resolve("warehouse"));
-    Tables tables = Tables.open(spark, "rlhf", "rlhf");
-    List<Row> tasks = tables.rows(Table.LABELLING_TASKS, "pipeline-1-tasks").collectAsList();
+    List<Row> tasks = tables().rows(Table.LABELLING_TASKS, "pipeline-1-tasks").collectAsList();
     assertThat(tasks).hasSize(TASKS);
-    assertThat(spark.read().parquet(at("tasks").resolve("parquet").toString()).count())
+    assertThat(
+            SparkTestSession.get()
+                .read()
+                .parquet(at("tasks").resolve("parquet").toString())
+                .count())
         .isEqualTo(TASKS);
     assertThat(run()).contains("is already complete").contains("waits for labels");
 
@@ -57,13 +59,13 @@ class PipelineJobTest {
         at("labels.json"), labelled(Files.readString(at("tasks").resolve("label-studio.json"))));
     assertThat(run()).contains("12 votes on 6 of 6 tasks").contains("Policy in ");
     List<Row> votes =
-        tables
+        tables()
             .rows(Table.COMPARISONS, "pipeline-1-pairs")
             .filter("source = 'pipeline-1-tasks'")
             .collectAsList();
     assertThat(votes).hasSize(2 * TASKS);
     assertThat(votes).extracting(row -> row.<String>getAs("pair_id")).containsAll(ids(tasks));
-    assertThat(ancestors(tables, "pipeline-1-ppo"))
+    assertThat(ancestors(tables(), "pipeline-1-ppo"))
         .contains(
             "pipeline-1-reward-1",
             "pipeline-1-reward-2",
@@ -94,7 +96,7 @@ class PipelineJobTest {
             "--warehouse",
             folder.resolve("warehouse").toString());
     assertThat(again.exitCode()).as(again.err()).isZero();
-    assertThat(ids(tables.rows(Table.LABELLING_TASKS, "again").collectAsList()))
+    assertThat(ids(tables().rows(Table.LABELLING_TASKS, "again").collectAsList()))
         .isNotEmpty()
         .doesNotContainAnyElementsOf(ids(tasks));
     labelsThatAreNoneAreRefused(tasks.get(0).getAs("task_id"));
@@ -179,6 +181,11 @@ class PipelineJobTest {
             folder.resolve("warehouse").toString());
     assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
     return run.out();
+  }
+
+  /** With a catalog of its own, which has not cached what the tables were before a job. */
+  private Tables tables() {
+    return Tables.open(SparkTestSession.withWarehouse(folder.resolve("warehouse")), "rlhf", "rlhf");
   }
 
   private Path at(String name) {

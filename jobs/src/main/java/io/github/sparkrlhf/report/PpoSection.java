@@ -18,12 +18,16 @@ final class PpoSection {
   private static final String SCORES = "objective/raw_scores";
   private static final String KL = "objective/kl";
 
+  /** The first alarms tell what began; a run without {@code stop} may have one per iteration. */
+  private static final int MOST_ALARMS = 10;
+
   /** A metric that is drawn: what it is, and in which unit. */
   private record Curve(String metric, String title, String unit) {}
 
   private static final List<Curve> CURVES =
       List.of(
           new Curve(SCORES, "Reward", "mean score of the reward model"),
+          new Curve("watchdog/scores", "Score by the watcher", "mean score of the second model"),
           new Curve(KL, "KL to the reference", "nats per response"),
           new Curve("policy/entropy_avg", "Entropy", "nats per token"),
           new Curve("response/length_mean", "Length of responses", "tokens"),
@@ -95,6 +99,7 @@ final class PpoSection {
                 + " it with the KL: the further the policy is from the reference, the less the"
                 + " reward model knows of what it says."),
         Html.tag("div").with("class", "plots").holding(plots),
+        Html.all(metrics.keySet().stream().map(PpoSection::alarms).toList()),
         Html.all(metrics.keySet().stream().map(this::numbers).toList()));
   }
 
@@ -155,6 +160,29 @@ final class PpoSection {
             "mean score of the reward model",
             lines)
         .html();
+  }
+
+  /** What the watchdog of a run said. */
+  private static Html alarms(ShownRun run) {
+    if (!(run.summary().get("alarms") instanceof List<?> alarms) || alarms.isEmpty()) {
+      return Html.all();
+    }
+    String kept =
+        run.summary().containsKey("kept_iteration")
+            ? " It stopped the run, and the weights of iteration %s were kept."
+                .formatted(run.summary().get("kept_iteration"))
+            : "";
+    return Html.all(
+        Html.of("h3", "Alarms of the watchdog of " + run.name()),
+        Html.of(
+            "p",
+            Numbers.count(alarms.size()) + (alarms.size() == 1 ? " alarm." : " alarms.") + kept),
+        Html.tag("ul")
+            .holding(
+                alarms.stream()
+                    .limit(MOST_ALARMS)
+                    .map(alarm -> Html.of("li", String.valueOf(alarm)))
+                    .toList()));
   }
 
   private Html numbers(ShownRun run) {

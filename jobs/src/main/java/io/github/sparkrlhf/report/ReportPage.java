@@ -53,6 +53,8 @@ public final class ReportPage {
     RunsSections ofRuns = new RunsSections(runs);
     List<Section> sections = new ArrayList<>(FeedbackSection.of(shown));
     sections.addAll(RewardSection.of(shown));
+    sections.addAll(FoldsSection.of(shown));
+    sections.addAll(ExplanationSection.of(shown));
     sections.addAll(TrainingSection.of(shown));
     sections.addAll(PpoSection.of(shown));
     sections.addAll(EvaluationSection.of(shown));

@@ -20,6 +20,7 @@ final class HeadlessBrowser {
       List.of("chromium", "chromium-browser", "google-chrome", "chrome");
   private static final Pattern CONSOLE = Pattern.compile(".*:CONSOLE[:(].*");
   private static final Pattern URL = Pattern.compile("\"url\":\"(?:https?|wss?)://([^/\"]+)");
+  private static final Pattern TITLE = Pattern.compile("(?s)<title>(.*?)</title>");
   private static final int TIMEOUT_SECONDS = 60;
 
   private final Path program;
@@ -50,26 +51,15 @@ final class HeadlessBrowser {
     Path log = folder.resolve("browser.log");
     Path network = folder.resolve("network.json");
     Path screenshot = folder.resolve("page-" + width + ".png");
-    List<String> command = new ArrayList<>(List.of(program.toString()));
-    command.addAll(
-        Arrays.asList(
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--no-first-run",
-            "--user-data-dir=" + folder.resolve("profile"),
-            "--log-net-log=" + network,
-            "--enable-logging=stderr",
-            "--window-size=" + width + ",900",
-            "--screenshot=" + screenshot,
-            page.toUri().toString()));
-    Process process =
-        new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
-    if (!process.waitFor(TIMEOUT_SECONDS, TimeUnit.SECONDS)) {
-      process.destroyForcibly();
-      throw new IOException("the browser did not end: " + Files.readString(log));
-    }
+    start(
+        page,
+        folder,
+        log,
+        log,
+        "--log-net-log=" + network,
+        "--enable-logging=stderr",
+        "--window-size=" + width + ",900",
+        "--screenshot=" + screenshot);
     TreeSet<String> hosts = new TreeSet<>();
     Matcher url = URL.matcher(Files.readString(network));
     while (url.find()) {
@@ -78,5 +68,62 @@ final class HeadlessBrowser {
     List<String> console =
         Files.readAllLines(log).stream().filter(line -> CONSOLE.matcher(line).matches()).toList();
     return new Visit(console, hosts, screenshot);
+  }
+
+  /**
+   * Runs a script in a page until it is idle.
+   *
+   * @param page that allows scripts
+   * @param script may be asynchronous; its last act is to set {@code document.title}
+   * @param dark whether the system prefers dark colours
+   * @return that title
+   */
+  String run(Path page, String script, Path folder, int width, boolean dark)
+      throws IOException, InterruptedException {
+    Path with = folder.resolve("scripted.html");
+    Files.writeString(
+        with, Files.readString(page).replace("</body>", "<script>" + script + "</script></body>"));
+    Path dom = folder.resolve("dom.html");
+    start(
+        with,
+        folder,
+        dom,
+        folder.resolve("browser.log"),
+        "--blink-settings=preferredColorScheme=" + (dark ? 0 : 1),
+        "--window-size=" + width + ",900",
+        "--virtual-time-budget=60000",
+        "--dump-dom");
+    Matcher title = TITLE.matcher(Files.readString(dom));
+    if (!title.find()) {
+      throw new IOException("the page has no title: " + Files.readString(dom));
+    }
+    return title.group(1).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+  }
+
+  private void start(Path page, Path folder, Path out, Path err, String... options)
+      throws IOException, InterruptedException {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                program.toString(),
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--no-first-run",
+                "--user-data-dir=" + folder.resolve("profile")));
+    command.addAll(Arrays.asList(options));
+    command.add(page.toUri().toString());
+    ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(out.toFile());
+    if (err.equals(out)) {
+      builder.redirectErrorStream(true);
+    } else {
+      builder.redirectError(err.toFile());
+    }
+    Process process = builder.start();
+    if (!process.waitFor(TIMEOUT_SECONDS, TimeUnit.SECONDS)) {
+      process.destroyForcibly();
+      throw new IOException("the browser did not end: " + Files.readString(err));
+    }
   }
 }

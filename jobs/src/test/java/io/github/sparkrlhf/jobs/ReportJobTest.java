@@ -66,8 +66,7 @@ class ReportJobTest {
 
   @Test
   void aBrowserShowsItWithoutErrorsAndAsksNobodyForAnything() throws Exception {
-    HeadlessBrowser browser = HeadlessBrowser.find().orElse(null);
-    assumeTrue(browser != null, "there is no Chromium on the PATH");
+    HeadlessBrowser browser = browser();
     Path visits = Files.createDirectories(folder.resolve("browser"));
     for (int width : new int[] {390, 1280}) {
       HeadlessBrowser.Visit visit = browser.visit(file(), visits, width);
@@ -82,6 +81,78 @@ class ReportJobTest {
     HeadlessBrowser.Visit visit = browser.visit(bad, visits, 390);
     assertThat(visit.hosts()).contains("evil.example");
     assertThat(visit.console()).isNotEmpty();
+  }
+
+  @Test
+  void axeFindsNothingInLightAndDarkOnAPhoneAndADesktop() throws Exception {
+    HeadlessBrowser browser = browser();
+    Path visits = Files.createDirectories(folder.resolve("axe"));
+    String axe =
+        new String(
+            ReportJobTest.class.getResourceAsStream("/axe.min.js").readAllBytes(),
+            StandardCharsets.UTF_8);
+    String script =
+        axe
+            + """
+            ;document.querySelectorAll('details').forEach(each => each.open = true);
+            axe.run(document, {resultTypes: ['violations', 'passes']}).then(found =>
+              document.title = getComputedStyle(document.body).backgroundColor + ': '
+                + found.passes.filter(pass => pass.id == 'color-contrast').length + ' '
+                + JSON.stringify(found.violations.map(each =>
+                    [each.id, each.nodes.slice(0, 3).map(node => node.html)])));
+            """;
+    Path open = withoutPolicy(visits, "");
+    for (int width : new int[] {390, 1280}) {
+      assertThat(browser.run(open, script, visits, width, false))
+          .isEqualTo("rgb(255, 255, 255): 1 []");
+      assertThat(browser.run(open, script, visits, width, true)).isEqualTo("rgb(20, 23, 27): 1 []");
+    }
+    // What is hard to read is found.
+    assertThat(
+            browser.run(
+                withoutPolicy(visits, "<p style='color:#eee;background:#fff'>pale</p>"),
+                script,
+                visits,
+                390,
+                false))
+        .contains("[[\"color-contrast\"")
+        .contains("pale");
+  }
+
+  @Test
+  void theKeyboardReachesEverythingAndShowsWhereItIs() throws Exception {
+    String script =
+        """
+        const all = [...document.querySelectorAll('a[href], summary, [tabindex="0"]')];
+        const hidden = all.filter(each => {
+          each.focus();
+          return document.activeElement != each || getComputedStyle(each).outlineStyle == 'none';
+        });
+        const wide = [...document.querySelectorAll('body *')].filter(each =>
+          ['auto', 'scroll'].includes(getComputedStyle(each).overflowX) && each.tabIndex != 0);
+        const order = document.querySelectorAll('[tabindex]:not([tabindex="0"], [tabindex="-1"])');
+        document.title = [all[0].className, all.length > 20, hidden.length, wide.length,
+          order.length, document.documentElement.scrollWidth <= innerWidth].join(' ');
+        """;
+    Path visits = Files.createDirectories(folder.resolve("keyboard"));
+    assertThat(browser().run(withoutPolicy(visits, ""), script, visits, 500, false))
+        .isEqualTo("skip true 0 0 0 true");
+  }
+
+  private static HeadlessBrowser browser() {
+    HeadlessBrowser browser = HeadlessBrowser.find().orElse(null);
+    assumeTrue(browser != null, "there is no Chromium on the PATH");
+    return browser;
+  }
+
+  /** The page as it is, but for the policy that forbids all scripts, and with more in its body. */
+  private Path withoutPolicy(Path visits, String more) throws Exception {
+    Path copy = visits.resolve("open.html");
+    Files.writeString(
+        copy,
+        page.replaceFirst("<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "")
+            .replace("</main>", more + "</main>"));
+    return copy;
   }
 
   private void feedback() {
@@ -131,9 +202,17 @@ class ReportJobTest {
         run,
         Table.PPO_METRICS,
         "SELECT cast(id AS INT) AS iteration, metric, id * 0.5 AS value FROM range(4), VALUES"
-            + " ('objective/kl'), ('objective/raw_scores'), ('policy/entropy_avg') AS m(metric)");
+            + " ('objective/kl'), ('objective/raw_scores'), ('policy/entropy_avg'),"
+            + " ('watchdog/scores') AS m(metric)");
     SampleTables.write(run, Table.ROLLOUTS, rollouts());
-    run.complete(Map.of("after", HOSTILE));
+    run.complete(
+        Map.of(
+            "after",
+            HOSTILE,
+            "alarms",
+            List.of("iteration 2: objective/kl is above 20"),
+            "kept_iteration",
+            1));
   }
 
   private Dataset<Row> rollouts() {
@@ -157,6 +236,22 @@ class ReportJobTest {
         "SELECT 'test' AS split, 'all' AS slice, 'all' AS slice_value, 'accuracy' AS metric, 0.5 AS"
             + " value, 50 AS n");
     run.complete(Map.of());
+    Run folds = tables.begin("crossvalidate", "folds", "{}");
+    write(
+        folds,
+        Table.REWARD_FOLDS,
+        "SELECT candidate, 'forest' AS kind, fold, 'mean_fold_accuracy' AS metric, 0.731 AS value,"
+            + " 0.7 AS low, 0.76 AS high, 9 AS n FROM VALUES ('trees'), ('<i>more</i>') AS"
+            + " c(candidate), VALUES ('one'), ('two'), (NULL) AS f(fold)");
+    folds.complete(Map.of());
+    Run explained = tables.begin("explain", "explained", "{}");
+    write(
+        explained,
+        Table.EXPLANATIONS,
+        "SELECT 'reward' AS model, 'bradley-terry' AS kind, explains, 0 AS position, item, 0.4 AS"
+            + " value, array('<b>good', 'fine') AS terms FROM VALUES ('weight', 'words:bucket_7'),"
+            + " ('word', 'secretword') AS e(explains, item)");
+    explained.complete(Map.of());
   }
 
   @Test
@@ -178,6 +273,10 @@ class ReportJobTest {
         .contains("random");
     assertThat(text("reward")).contains("0.700").contains("0.600 to 0.800");
     assertThat(text("samples")).contains("before").contains("after");
+    assertThat(text("ppo"))
+        .contains("Score by the watcher")
+        .contains("iteration 2: objective/kl is above 20")
+        .contains("iteration 1 were kept");
     assertThat(elements("svg")).hasSizeGreaterThan(5);
   }
 
@@ -222,8 +321,15 @@ class ReportJobTest {
   void aReportIsReplacedAndAnythingElseIsNot() throws Exception {
     CommandLineRun again = report("--run", "ppo-1");
     assertThat(again.out()).contains("already complete");
-    assertThat(report("--output", path("all.html")).out()).contains("4 runs in");
-    assertThat(Files.readString(folder.resolve("all.html"))).contains("unrelated");
+    assertThat(report("--output", path("all.html")).out()).contains("6 runs in");
+    assertThat(Files.readString(folder.resolve("all.html")))
+        .contains("unrelated")
+        .contains("Candidates on 2 folds")
+        .contains("0.731 (0.700 to 0.760)")
+        .contains("&lt;i&gt;more")
+        .contains("words:bucket_7")
+        .contains("&lt;b&gt;good, fine")
+        .doesNotContain("secretword");
     assertThat(report("--output", path("all.html"), "--samples", "0").exitCode()).isZero();
     assertThat(Files.readString(folder.resolve("all.html"))).doesNotContain("id=\"samples\"");
 

@@ -92,15 +92,20 @@ final class Html {
   /**
    * A table that scrolls within the page where it is wider.
    *
-   * @param header the names of the columns
+   * @param header the names of the columns; empty over drawings, whose numbers stand beside them
    * @param numeric how many of the columns, from the right, hold numbers
    * @param rows with a cell for each column; the first names the row
    */
   static Html table(String caption, List<String> header, int numeric, List<List<Html>> rows) {
     List<Html> head = new ArrayList<>();
     for (int i = 0; i < header.size(); i++) {
+      // A name that is empty is none to a screen reader.
       head.add(
-          cell("th", i >= header.size() - numeric).with("scope", "col").holding(header.get(i)));
+          header.get(i).isEmpty()
+              ? of("td", "")
+              : cell("th", i >= header.size() - numeric)
+                  .with("scope", "col")
+                  .holding(header.get(i)));
     }
     List<Html> body = new ArrayList<>();
     for (List<Html> row : rows) {

@@ -123,6 +123,7 @@ class ReportJobTest {
   void theKeyboardReachesEverythingAndShowsWhereItIs() throws Exception {
     String script =
         """
+        document.querySelectorAll('details').forEach(each => each.open = true);
         const all = [...document.querySelectorAll('a[href], summary, [tabindex="0"]')];
         const hidden = all.filter(each => {
           each.focus();

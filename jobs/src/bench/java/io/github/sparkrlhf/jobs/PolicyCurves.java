@@ -1,8 +1,6 @@
 package io.github.sparkrlhf.jobs;
 
-import static org.apache.spark.sql.functions.avg;
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.count;
 
 import io.github.sparkrlhf.feedback.GoldReward;
 import io.github.sparkrlhf.feedback.WilsonInterval;
@@ -14,11 +12,16 @@ import java.awt.Color;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -44,6 +47,11 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true)
 final class PolicyCurves implements Callable<Integer> {
   private static final int LARGEST_N = 256;
+
+  /** Distinct-2 depends on how many responses there are; runs with other numbers are compared. */
+  private static final int RESPONSES = 128;
+
+  private static final int DRAWS = 50;
 
   @Option(names = "--warehouse", required = true, description = "Where the tables are.")
   private Path warehouse;
@@ -83,6 +91,9 @@ final class PolicyCurves implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    if (!List.of("reviews", "gold").contains(judge)) {
+      throw new IllegalArgumentException("--judge is neither reviews nor gold: " + judge);
+    }
     spark = Sessions.withCatalog(Sessions.open("local[2]"), "rlhf", warehouse.toString());
     Tables.open(spark, "rlhf", "rlhf").registerViews();
     reviews = judge.equals("reviews") ? new ReviewJudge(spark) : null;
@@ -105,6 +116,7 @@ final class PolicyCurves implements Callable<Integer> {
     }
     if (samples != null) {
       addBestOfN(chart);
+      printSelection();
     }
     BitmapEncoder.saveBitmapWithDPI(chart, plot.toString(), BitmapEncoder.BitmapFormat.PNG, 100);
     return 0;
@@ -124,22 +136,23 @@ final class PolicyCurves implements Callable<Integer> {
           .put(row.getAs("metric"), row.<Double>getAs("value"));
     }
     List<Point> points = new ArrayList<>();
+    Map<Integer, List<Row>> byIteration = new TreeMap<>();
     for (Row row :
         judged(spark.table("rollouts").filter(col("run_id").equalTo(run)))
-            .groupBy("iteration")
-            .agg(avg("worth"), count("*"))
-            .orderBy("iteration")
+            .select("worth", "response_tokens", "iteration")
             .collectAsList()) {
-      Map<String, Double> of = metrics.get(row.getInt(0));
-      points.add(
-          new Point(
-              row.getInt(0),
-              of.get("objective/kl"),
-              row.getDouble(1),
-              of.get("objective/scores"),
-              of.get("response/distinct_2"),
-              row.getLong(2)));
+      byIteration.computeIfAbsent(row.getInt(2), any -> new ArrayList<>()).add(row);
     }
+    byIteration.forEach(
+        (iteration, rows) ->
+            points.add(
+                new Point(
+                    iteration,
+                    metrics.get(iteration).get("objective/kl"),
+                    worth(rows),
+                    metrics.get(iteration).get("objective/scores"),
+                    distinct(rows),
+                    rows.size())));
     return points;
   }
 
@@ -212,6 +225,62 @@ final class PolicyCurves implements Callable<Integer> {
       System.out.printf(Locale.ROOT, "%5d  %10.3f  %6.3f%n", n, BestOfN.klBound(n), worth);
     }
     chart.addSeries("best of n", x, y).setMarker(SeriesMarkers.DIAMOND).setLineColor(Color.GRAY);
+  }
+
+  /**
+   * What an optimiser could do at best: the responses of the policy before that have the highest
+   * scores, whose KL to it is −ln of their share.
+   */
+  private void printSelection() {
+    Dataset<Row> scored =
+        spark.table("scores").filter(col("run_id").equalTo(scores)).select("row_id", "score");
+    List<Row> descending =
+        judged(
+                spark
+                    .table("rollouts")
+                    .filter(col("run_id").equalTo(samples))
+                    .select("rollout_id", "prompt", "response", "response_tokens"))
+            .join(scored, col("row_id").equalTo(col("rollout_id")))
+            .orderBy(col("score").desc(), col("rollout_id"))
+            .select("worth", "response_tokens")
+            .collectAsList();
+    System.out.printf("%nselection of the best%nshare    KL   worth  distinct-2, of that of all%n");
+    double all = distinct(descending);
+    for (double share : new double[] {1, 0.5, 0.3, 0.2, 0.15, 0.1, 0.05}) {
+      List<Row> best = descending.subList(0, (int) (share * descending.size()));
+      System.out.printf(
+          Locale.ROOT,
+          "%5.2f  %4.2f  %6.3f  %.2f%n",
+          share,
+          -Math.log(share),
+          worth(best),
+          distinct(best) / all);
+    }
+  }
+
+  private static double worth(List<Row> rows) {
+    return rows.stream().mapToDouble(row -> row.getDouble(0)).average().orElseThrow();
+  }
+
+  /** Distinct-2 of as many responses as {@link #RESPONSES}, the mean of some draws. */
+  private static double distinct(List<Row> rows) {
+    Random random = new Random(1);
+    double sum = 0;
+    for (int draw = 0; draw < DRAWS; draw++) {
+      Set<List<Integer>> pairs = new HashSet<>();
+      long total = 0;
+      List<Row> shuffled = new ArrayList<>(rows);
+      Collections.shuffle(shuffled, random);
+      for (Row row : shuffled.subList(0, Math.min(RESPONSES, shuffled.size()))) {
+        List<Integer> tokens = row.getList(1);
+        for (int at = 1; at < tokens.size(); at++) {
+          pairs.add(List.of(tokens.get(at - 1), tokens.get(at)));
+          total++;
+        }
+      }
+      sum += (double) pairs.size() / total / DRAWS;
+    }
+    return sum;
   }
 
   private static double expected(List<Double> ascending, int n) {

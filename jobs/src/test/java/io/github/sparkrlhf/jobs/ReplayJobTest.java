@@ -43,7 +43,27 @@ class ReplayJobTest {
 
   @Test
   void everyUpdateIsReproducedAndAChangedRowIsFound() {
-    ppo("whole", "--kl-target", "2");
+    // The watchdog halves the learning rates after the first iteration.
+    ppo(
+        "whole",
+        "--kl-target",
+        "2",
+        "--watch-reward",
+        path("reward"),
+        "--watch-max-length",
+        "1",
+        "--watchdog-action",
+        "lower-learning-rate");
+    assertThat(
+            run(
+                    "whole",
+                    "sql",
+                    "SELECT min(value) FROM ppo_metrics WHERE metric ="
+                        + " 'watchdog/learning_rate_factor'",
+                    "--format",
+                    "csv")
+                .out())
+        .endsWith("\n0.5\n");
 
     CommandLineRun all = run("whole", "replay");
     assertThat(all.exitCode()).as(all.err()).isZero();
@@ -105,6 +125,27 @@ class ReplayJobTest {
     assertThat(replay.out())
         .containsPattern("2 +weights of the policy +\\d+ +0")
         .doesNotContain("critic", "values", "returns");
+  }
+
+  @Test
+  void aRunThatTheWatchdogStoppedIsReproducedWithTheWeightsThatItKept() {
+    new LanguageModel(CONFIG, CONFIG.layout().initialWeights(9), TestTokenizers.bytes())
+        .save(folder.resolve("other"), Map.of());
+    ppo(
+        "stopped",
+        "--policy",
+        path("other"),
+        "--watchdog-action",
+        "stop",
+        "--watch-max-kl",
+        "1e-9");
+    CommandLineRun replay = run("stopped", "replay");
+    assertThat(replay.exitCode()).as(replay.err()).isZero();
+    // Iteration 1 is the first with a KL; what follows are the rows of the policy before it.
+    assertThat(replay.out())
+        .contains("replay 3/3: ")
+        .containsPattern("2 +logprobs +\\d+ +0")
+        .contains("is reproduced: ");
   }
 
   private void ppo(String name, String... more) {

@@ -23,6 +23,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -73,6 +74,13 @@ final class PolicyCurves implements Callable<Integer> {
   @Option(names = "--scores", description = "Run of score with the scores of --samples.")
   private String scores;
 
+  @Option(
+      names = "--after",
+      split = ",",
+      defaultValue = "",
+      description = "Runs of rollout of the policies after, judged beside --samples.")
+  private List<String> after;
+
   @Option(names = "--proxy", description = "Draw the proxy (objective/scores), too.")
   private boolean proxy;
 
@@ -117,6 +125,7 @@ final class PolicyCurves implements Callable<Integer> {
     if (samples != null) {
       addBestOfN(chart);
       printSelection();
+      printAfter();
     }
     BitmapEncoder.saveBitmapWithDPI(chart, plot.toString(), BitmapEncoder.BitmapFormat.PNG, 100);
     return 0;
@@ -255,6 +264,35 @@ final class PolicyCurves implements Callable<Integer> {
           -Math.log(share),
           worth(best),
           distinct(best) / all);
+    }
+  }
+
+  /** More responses of the same policies than an iteration has: narrower intervals. */
+  private void printAfter() {
+    System.out.printf("%nresponses of%n");
+    double before = Double.NaN;
+    for (String run : Stream.concat(Stream.of(samples), after.stream()).toList()) {
+      List<Row> rows =
+          judged(spark.table("rollouts").filter(col("run_id").equalTo(run)))
+              .orderBy("rollout_id")
+              .select("worth", "response_tokens")
+              .collectAsList();
+      if (rows.isEmpty()) {
+        continue;
+      }
+      double distinct = distinct(rows);
+      before = Double.isNaN(before) ? distinct : before;
+      WilsonInterval interval = WilsonInterval.of(worth(rows) * rows.size(), rows.size());
+      System.out.printf(
+          Locale.ROOT,
+          "%-20s %5d  %6.3f  %.3f to %.3f  distinct-2 %.3f = %.3f of that before%n",
+          run,
+          rows.size(),
+          worth(rows),
+          interval.low(),
+          interval.high(),
+          distinct,
+          distinct / before);
     }
   }
 

@@ -173,9 +173,7 @@ final class AdvantagesJob extends JobCommand {
 
   @Override
   protected List<String> lostOutputs(SparkSession spark, Run run) {
-    return output == null || new ParquetFolder(spark, output).exists()
-        ? List.of()
-        : List.of(output);
+    return ParquetFolder.lost(spark, output);
   }
 
   @Override

@@ -93,7 +93,7 @@ final class ExportJob extends JobCommand {
 
   @Override
   protected List<String> lostOutputs(SparkSession spark, Run run) {
-    return new ParquetFolder(spark, output).exists() ? List.of() : List.of(output);
+    return ParquetFolder.lost(spark, output);
   }
 
   @Override

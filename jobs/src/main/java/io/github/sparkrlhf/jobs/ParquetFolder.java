@@ -6,6 +6,7 @@ import io.github.sparkrlhf.tables.Run;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -26,7 +27,16 @@ final class ParquetFolder {
     this.path = path;
   }
 
-  boolean exists() {
+  /**
+   * What a complete run has written and somebody has removed since.
+   *
+   * @param path of the folder; null if the run was to write none
+   */
+  static List<String> lost(SparkSession spark, String path) {
+    return path == null || new ParquetFolder(spark, path).exists() ? List.of() : List.of(path);
+  }
+
+  private boolean exists() {
     try {
       return files().exists(new Path(path));
     } catch (IOException e) {

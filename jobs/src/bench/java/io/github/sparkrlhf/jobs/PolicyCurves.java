@@ -57,7 +57,11 @@ final class PolicyCurves implements Callable<Integer> {
   @Option(names = "--warehouse", required = true, description = "Where the tables are.")
   private Path warehouse;
 
-  @Option(names = "--run", required = true, split = ",", description = "Runs of ppo.")
+  @Option(
+      names = "--run",
+      required = true,
+      split = ",",
+      description = "Runs of ppo, each as ID or ID=NAME to be drawn with.")
   private List<String> runs;
 
   @Option(
@@ -115,11 +119,12 @@ final class PolicyCurves implements Callable<Integer> {
     chart.getStyler().setLegendPosition(LegendPosition.OutsideS).setMarkerSize(6);
     chart.getStyler().setChartBackgroundColor(Color.WHITE);
     for (String run : runs) {
-      List<Point> points = points(run);
-      print(run, points);
-      add(chart, run, points, false);
+      String name = run.replaceFirst(".*=", "");
+      List<Point> points = points(run.replaceFirst("=.*", ""));
+      print(name, points);
+      add(chart, name, points, false);
       if (proxy) {
-        add(chart, run + ", what the reward model says", points, true);
+        add(chart, name + ", what the reward model says", points, true);
       }
     }
     if (samples != null) {
